@@ -1,0 +1,3 @@
+"""The version of Sitewatch, the one place it is written down."""
+
+VERSION = "0.1.0"
