@@ -24,7 +24,7 @@ def set_up(level: str) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     handler: logging.Handler
-    if "JOURNAL_STREAM" in os.environ:
+    if _stderr_is_the_journal():
         handler = JournalHandler(SYSLOG_IDENTIFIER=ROOT)
     else:
         handler = logging.StreamHandler(sys.stderr)
@@ -36,3 +36,12 @@ def set_up(level: str) -> None:
 def set_level(level: str) -> None:
     """Changes the least level of the log."""
     logging.getLogger().setLevel(level.upper())
+
+
+def _stderr_is_the_journal() -> bool:
+    """Whether ``JOURNAL_STREAM`` (device:inode, systemd.exec(5)) names our very stderr.
+
+    A child whose stderr was redirected inherits the variable all the same.
+    """
+    stat = os.fstat(2)
+    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
