@@ -1,4 +1,4 @@
-"""Counts what the process does, and tells it: one snapshot for the status file, metrics and MQTT."""
+"""Counts what the process does: one snapshot for the status file, the metrics and MQTT."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def set_up(level: str) -> None:
         level: ``debug``, ``info``, ``warning`` or ``error``.
     """
     logger = logging.getLogger()
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
     handler: logging.Handler
     if _stderr_is_the_journal():
         handler = JournalHandler(SYSLOG_IDENTIFIER=ROOT)

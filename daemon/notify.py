@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from systemd import daemon as systemd
+import systemd.daemon as systemd
 
 
 class Notifier:

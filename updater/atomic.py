@@ -35,13 +35,13 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True, mode: int
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
         if durable:
             fsync_folder(path.parent)
     except OSError as error:
         if temporary:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+                Path(temporary).unlink()
         raise StorageError(
             f"cannot be written: {error.strerror}",
             where=str(path),
