@@ -1,0 +1,1 @@
+"""Real servers and other tools that tests use."""
