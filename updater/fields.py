@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from updater.errors import BundleError
+from updater.errors import BundleError, SitewatchError
 
 TEXT_MAX_CHARACTERS = 4096
 MAPPING_MAX_ENTRIES = 200
@@ -18,16 +18,18 @@ class FieldReader:
     Args:
         raw: the parsed object.
         where: named in errors, with the field.
+        error: what is raised below; whoever reads something else than a bundle names its own.
 
     Raises:
         BundleError: ``raw`` is not an object; from each method, when its field is missing or is
             not what the method's name says.
     """
 
-    def __init__(self, raw: Any, *, where: str) -> None:
+    def __init__(self, raw: Any, *, where: str, error: type[SitewatchError] = BundleError) -> None:
         if not isinstance(raw, dict):
-            raise BundleError("must be an object", where=where)
+            raise error("must be an object", where=where)
         self.where = where
+        self._error = error
         self._left: dict[str, Any] = dict(raw)
 
     def finish(self) -> None:
@@ -37,7 +39,7 @@ class FieldReader:
             BundleError: there is one.
         """
         if self._left:
-            raise BundleError(f"unknown field {min(self._left)!r}", where=self.where)
+            raise self._error(f"unknown field {min(self._left)!r}", where=self.where)
 
     def text(
         self,
@@ -100,13 +102,13 @@ class FieldReader:
 
     def sub(self, name: str) -> FieldReader:
         """An object in this one."""
-        return FieldReader(self._take(name), where=f"{self.where}: {name}")
+        return FieldReader(self._take(name), where=f"{self.where}: {name}", error=self._error)
 
     def subs(self, name: str, *, at_least: int = 0, at_most: int) -> tuple[FieldReader, ...]:
         """A list of objects."""
         values = self.raw_list(name, at_least=at_least, at_most=at_most)
         return tuple(
-            FieldReader(value, where=f"{self.where}: {name}[{index}]")
+            FieldReader(value, where=f"{self.where}: {name}[{index}]", error=self._error)
             for index, value in enumerate(values)
         )
 
@@ -135,5 +137,5 @@ class FieldReader:
             raise self._wrong(name, "is missing")
         return self._left.pop(name)
 
-    def _wrong(self, name: str, what: str) -> BundleError:
-        return BundleError(what, where=f"{self.where}: {name}")
+    def _wrong(self, name: str, what: str) -> SitewatchError:
+        return self._error(what, where=f"{self.where}: {name}")
