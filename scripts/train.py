@@ -16,38 +16,28 @@ from training.train import TrainSettings, train
 
 def main() -> None:
     weights = input_folder("weights", shared_data() / "weights") / "yolov5s_v6.0_coco.npz"
+    data = input_folder("prepared", output_folder("prepared"))
+    # An option that is not given is left to TrainSettings, which has the only copy of defaults.
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--data", type=Path, default=input_folder("prepared", output_folder("prepared")))
-    parser.add_argument("--weights", type=Path, default=weights, help="COCO .npz or a checkpoint .pt")
+    parser.add_argument("--data", type=Path, default=data, help="prepared data set")
+    parser.add_argument("--weights", type=Path, default=weights, help="COCO .npz or own .pt")
     parser.add_argument("--output", type=Path, default=output_folder("training"))
-    parser.add_argument("--epochs", type=int, default=TrainSettings.epochs)
+    parser.add_argument("--epochs", type=int)
     parser.add_argument("--budget-minutes", type=float, help="end the schedule after this time")
-    parser.add_argument("--batch", type=int, default=TrainSettings.batch)
-    parser.add_argument("--rate", type=float, default=TrainSettings.rate)
-    parser.add_argument("--mosaic", type=float, default=TrainSettings.mosaic)
-    parser.add_argument("--calm", type=float, default=TrainSettings.calm)
-    parser.add_argument("--workers", type=int, default=TrainSettings.workers)
-    parser.add_argument("--seed", type=int, default=TrainSettings.seed)
-    parser.add_argument("--resume", action="store_true")
-    options = parser.parse_args()
-    train(
-        TrainSettings(
-            data=options.data,
-            weights=options.weights,
-            output=options.output,
-            epochs=options.epochs,
-            budget_s=options.budget_minutes * 60 if options.budget_minutes else None,
-            batch=options.batch,
-            rate=options.rate,
-            mosaic=options.mosaic,
-            calm=options.calm,
-            workers=options.workers,
-            seed=options.seed,
-            resume=options.resume,
-        )
-    )
+    parser.add_argument("--batch", type=int, help="pictures a step, over all processes")
+    parser.add_argument("--rate", type=float, help="greatest learning rate")
+    parser.add_argument("--mosaic", type=float, help="share of mosaics, 0 to 1")
+    parser.add_argument("--calm", type=float, help="share of the run, at its end, without them")
+    parser.add_argument("--workers", type=int, help="loader processes; 0: in the training process")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
+    options = vars(parser.parse_args())
+    minutes = options.pop("budget_minutes", None)
+    train(TrainSettings(**options, budget_s=minutes * 60 if minutes else None))
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ class DetectionLoss(nn.Module):
         for level, raw in enumerate(maps):
             cells = raw.float().unflatten(1, (ANCHORS_PER_LEVEL, 5 + self._classes))
             cells = cells.permute(0, 1, 3, 4, 2)
-            wanted = torch.zeros_like(cells[..., 4])
+            wanted = cells.new_zeros(cells.shape[:-1])
             counted = torch.ones_like(wanted)
             found = assign(targets, self.anchors[level], *raw.shape[2:])
             unknown = found.select(found.label < 0)

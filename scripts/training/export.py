@@ -1,0 +1,93 @@
+"""Export to a fully int8 ``.tflite``: torch → LiteRT → post-training quantisation, offline.
+
+Why three sigmoid maps and not decoded boxes: one int8 scale for pixels and scores destroys one
+of them, while sigmoid maps share the scale 1/256 and lose nothing that matters (docs/model.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.dataset import Picture
+from training.decode import letterbox
+from training.network import SigmoidMaps, YoloV5s
+
+#: Name that the converter gives the first input of the signature below.
+_INPUT = "args_0"
+_SIGNATURE = "serving_default"
+
+
+def export_float(network: YoloV5s, size_px: int, path: Path) -> None:
+    """Convert to a float32 ``.tflite`` with NHWC input (0–1) and three NHWC sigmoid maps."""
+    import litert_torch  # noqa: PLC0415 - heavy; only this step needs it
+
+    example = (torch.rand(1, size_px, size_px, 3),)
+    with _talk_on_stderr():
+        wrapped = litert_torch.to_channel_last_io(
+            SigmoidMaps(network).eval(), args=[0], outputs=[0, 1, 2]
+        )
+        litert_torch.convert(wrapped.eval(), example).export(str(path))
+
+
+def quantise(source: Path, pictures: Sequence[Picture], size_px: int, target: Path) -> None:
+    """Quantise weights (per channel) and activations to int8, input and output included.
+
+    Args:
+        source: Float model of ``export_float``.
+        pictures: Calibration pictures; they set the range of every activation.
+        size_px: Input size of the model.
+        target: File to write.
+    """
+    from ai_edge_quantizer import quantizer, recipe  # noqa: PLC0415 - heavy
+
+    samples: list[dict[str, NDArray[np.float32]]] = []  # the quantiser takes no iterator
+    for picture in pictures:
+        boxed, _ = letterbox(picture, size_px)
+        samples.append({_INPUT: boxed[None].astype(np.float32) / 255})
+    with _talk_on_stderr():
+        work: Any = quantizer.Quantizer(str(source))
+        work.load_quantization_recipe(recipe.static_wi8_ai8())
+        ranges = work.calibrate({_SIGNATURE: samples})
+        work.quantize(calibration_result=ranges).export_model(str(target), overwrite=True)
+
+
+def export_int8(
+    network: YoloV5s, pictures: Sequence[Picture], size_px: int, target: Path
+) -> None:
+    """Export and quantise for one input size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "float.tflite"
+        export_float(network, size_px, plain)
+        quantise(plain, pictures, size_px, target)
+
+
+def describe(path: Path) -> dict[str, object]:
+    """Input and outputs of a ``.tflite``, for the report line."""
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+
+    interpreter = Interpreter(model_path=str(path))
+    tensors = [*interpreter.get_input_details(), *interpreter.get_output_details()]
+    return {
+        "bytes": path.stat().st_size,
+        "tensors": [
+            f"{tensor['dtype'].__name__} {'x'.join(map(str, tensor['shape']))}"
+            for tensor in tensors
+        ],
+    }
+
+
+@contextlib.contextmanager
+def _talk_on_stderr() -> Iterator[None]:
+    """The converters print; stdout belongs to the JSON lines."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
