@@ -1,0 +1,176 @@
+"""The detector: a picture in, :class:`~daemon.detections.Detections` out.
+
+Around the model's own time there is little: the picture is scaled once (by the picture itself),
+written through a table into a buffer whose border never changes, and of the output only the few
+candidates over the threshold become floats.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.config import ModelConfig
+from daemon.decode import box_unit, check_scores, make_decoder
+from daemon.detections import Detections
+from daemon.frames import Picture, RgbImage
+from daemon.layout import OutputLayout, TableLayout, input_layout, output_layout
+from daemon.letterbox import Letterbox
+from daemon.model import ModelFiles, read_model
+from daemon.nms import suppress
+from daemon.prepare import Canvas
+from daemon.runtime import InferenceRuntime
+from daemon.runtime_choice import open_runtime
+
+MIN_SCORE = 0.001
+"""Least threshold: what evaluations use; lower ones turn all of the background into floats."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectTimes:
+    """Where the time of one detection went.
+
+    Attributes:
+        prepare_ms: scaling and letterboxing.
+        invoke_ms: the model, with handing over its input.
+        decode_ms: decoding, suppression, mapping back.
+    """
+
+    prepare_ms: float
+    invoke_ms: float
+    decode_ms: float
+
+
+class Detector:
+    """A loaded model. Used by one thread at a time.
+
+    Args:
+        files: the model and what its manifest says.
+        runtime: with the model loaded; closed by :meth:`close`.
+        config: thresholds.
+
+    Raises:
+        ModelError: the tensors have no known layout, or the outputs are not probabilities.
+    """
+
+    def __init__(self, files: ModelFiles, runtime: InferenceRuntime, config: ModelConfig) -> None:
+        self.classes = files.classes
+        self.model_version = files.version
+        self.runtime = runtime
+        self.times = DetectTimes(0.0, 0.0, 0.0)
+        self._makers = files.thresholds
+        self._taken = input_layout(runtime.tensors, files.input)
+        self._canvas = Canvas(self._taken)
+        self._layout = self._settled(
+            output_layout(runtime.tensors, self._taken, len(files.classes), files.output)
+        )
+        self._decoder = make_decoder(self._layout, self._taken.width, self._taken.height)
+        self.configure(config)
+
+    @classmethod
+    def open(cls, config: ModelConfig) -> Detector:
+        """Reads, checks and loads the configured model.
+
+        Raises:
+            BundleError: the bundle is incomplete or damaged.
+            ModelError: no runtime can run the model, or its layout is unknown.
+        """
+        files = read_model(config)
+        return cls(files, open_runtime(files, config), config)
+
+    def configure(self, config: ModelConfig) -> None:
+        """Takes over the thresholds of a (new) configuration; 0 means the manifest's."""
+        self.score_threshold = max(MIN_SCORE, config.score_threshold or self._makers.score)
+        self.iou_threshold = config.iou_threshold or self._makers.iou
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the model's input, pixels."""
+        return self._taken.width, self._taken.height
+
+    @property
+    def layout(self) -> OutputLayout:
+        """Of the model's outputs."""
+        return self._layout
+
+    def small(self, picture: Picture) -> RgbImage:
+        """The picture scaled to its place in the model's input, without the border.
+
+        Made once a frame and used by the motion gate, :meth:`detect_small` and the perceptual
+        hash. It may be a view that lives only until the next frame.
+        """
+        place = self._canvas.place(picture.width, picture.height)
+        return picture.resized(place.inner_width, place.inner_height)
+
+    def detect(self, picture: Picture) -> Detections:
+        """What the model finds on a picture.
+
+        Raises:
+            ModelError: the runtime failed, or gave boxes that are not finite.
+        """
+        start_s = time.perf_counter()
+        return self._detect(self.small(picture), picture, start_s)
+
+    def detect_small(self, small: RgbImage, picture: Picture) -> Detections:
+        """Like :meth:`detect`, with the scaled picture from :meth:`small` at hand.
+
+        Args:
+            small: from :meth:`small`, of the same picture.
+            picture: tells the size of the frame only.
+        """
+        return self._detect(small, picture, time.perf_counter())
+
+    def close(self) -> None:
+        """Frees the model."""
+        self.runtime.close()
+
+    def _detect(self, small: RgbImage, picture: Picture, start_s: float) -> Detections:
+        place = self._canvas.place(picture.width, picture.height)
+        values = self._canvas.fill(small, place)
+        prepared_s = time.perf_counter()
+        outputs = self.runtime.invoke(values)
+        invoked_s = time.perf_counter()
+        found = self._decoder.candidates(outputs, self.score_threshold)
+        del outputs  # views of the runtime's memory must be gone before its next run
+        kept = suppress(
+            found.boxes, found.scores, found.class_ids, iou_threshold=self.iou_threshold
+        )
+        boxes, inside = _in_frame(found.boxes[kept], place)
+        kept = kept[inside]
+        result = Detections(
+            boxes=boxes[inside],
+            scores=found.scores[kept],
+            class_ids=found.class_ids[kept],
+            classes=self.classes,
+            width=picture.width,
+            height=picture.height,
+            model_version=self.model_version,
+        )
+        done_s = time.perf_counter()
+        self.times = DetectTimes(
+            prepare_ms=(prepared_s - start_s) * 1000,
+            invoke_ms=(invoked_s - prepared_s) * 1000,
+            decode_ms=(done_s - invoked_s) * 1000,
+        )
+        return result
+
+    def _settled(self, layout: OutputLayout) -> OutputLayout:
+        """The layout after a look at real values: one run on a grey picture."""
+        outputs = self.runtime.invoke(self._canvas.blank())
+        check_scores(layout, outputs)
+        if isinstance(layout, TableLayout) and not layout.box_unit:
+            return dataclasses.replace(layout, box_unit=box_unit(layout, outputs[0]))
+        return layout
+
+
+def _in_frame(
+    boxes: NDArray[np.float32], place: Letterbox
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Boxes in pixels of the frame, cut to it, and which of them have something left."""
+    frame = np.array((place.source_width, place.source_height) * 2, np.float64)
+    cut = place.to_source(boxes).clip(0, frame).astype(np.float32)
+    return cut, (cut[:, 2:] > cut[:, :2]).all(axis=1)

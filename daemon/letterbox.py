@@ -1,0 +1,101 @@
+"""Letterbox: a picture scaled into the model's input without changing its aspect, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from updater.errors import ModelError
+
+FILL = 114
+"""Grey of the border, 0 to 255: the value that YOLOv5 is trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """Where a picture lies inside the model's input.
+
+    The inner size is whole pixels, so the horizontal and the vertical scale differ by up to half a
+    pixel in the picture's size; each is kept exactly, which makes the mapping invertible.
+
+    Attributes:
+        source_width: of the picture, pixels.
+        source_height: of the picture, pixels.
+        input_width: of the model's input, pixels.
+        input_height: of the model's input, pixels.
+        inner_width: of the scaled picture, pixels, at most ``input_width``.
+        inner_height: of the scaled picture, pixels, at most ``input_height``.
+        left: columns of border before the scaled picture.
+        top: rows of border above the scaled picture.
+    """
+
+    source_width: int
+    source_height: int
+    input_width: int
+    input_height: int
+    inner_width: int
+    inner_height: int
+    left: int
+    top: int
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Input pixels to a picture pixel, horizontal and vertical."""
+        return self.inner_width / self.source_width, self.inner_height / self.source_height
+
+    def to_input(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Boxes in picture pixels as boxes in input pixels.
+
+        Args:
+            boxes: shape (n, 4): x1, y1, x2, y2.
+        """
+        return boxes.astype(np.float64) * self._scales() + self._shifts()
+
+    def to_source(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Boxes in input pixels as boxes in picture pixels; the inverse of :meth:`to_input`.
+
+        Args:
+            boxes: shape (n, 4): x1, y1, x2, y2.
+        """
+        return (boxes.astype(np.float64) - self._shifts()) / self._scales()
+
+    def _scales(self) -> NDArray[np.float64]:
+        return np.array(self.scale * 2, np.float64)
+
+    def _shifts(self) -> NDArray[np.float64]:
+        return np.array((self.left, self.top) * 2, np.float64)
+
+
+def fit(source_width: int, source_height: int, input_width: int, input_height: int) -> Letterbox:
+    """The largest centred place for a picture in the model's input.
+
+    Args:
+        source_width: of the picture, pixels.
+        source_height: of the picture, pixels.
+        input_width: of the model's input, pixels.
+        input_height: of the model's input, pixels.
+
+    Raises:
+        ModelError: a size is not positive.
+    """
+    if min(source_width, source_height, input_width, input_height) < 1:
+        raise ModelError(
+            f"a picture of {source_width}x{source_height} pixels does not fit an input of "
+            f"{input_width}x{input_height}"
+        )
+    scale = min(input_width / source_width, input_height / source_height)
+    inner_width = min(input_width, max(1, round(source_width * scale)))
+    inner_height = min(input_height, max(1, round(source_height * scale)))
+    return Letterbox(
+        source_width=source_width,
+        source_height=source_height,
+        input_width=input_width,
+        input_height=input_height,
+        inner_width=inner_width,
+        inner_height=inner_height,
+        left=(input_width - inner_width) // 2,
+        top=(input_height - inner_height) // 2,
+    )
