@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from training.checkpoint import load_network
+from training.command import run
 from training.dataset import picture_paths, read_picture
 from training.export import describe, export_int8
 from training.places import input_folder, output_folder
@@ -16,6 +17,7 @@ from training.report import say
 
 
 def main() -> None:
+    """Parse the command line and run the step."""
     training = input_folder("training", output_folder("training"))
     data = input_folder("prepared", output_folder("prepared"))
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

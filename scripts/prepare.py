@@ -6,12 +6,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from training.command import run
 from training.places import input_folder, output_folder, shared_data
 from training.prepare import PrepareSettings, prepare
 from training.pseudo import PseudoRule
 
 
 def main() -> None:
+    """Parse the command line and run the step."""
     shared = shared_data()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -30,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

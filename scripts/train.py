@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from training.command import run
 from training.places import input_folder, output_folder, shared_data
 from training.train import TrainSettings, train
 
 
 def main() -> None:
+    """Parse the command line and run the step."""
     weights = input_folder("weights", shared_data() / "weights") / "yolov5s_v6.0_coco.npz"
     data = input_folder("prepared", output_folder("prepared"))
     # An option that is not given is left to TrainSettings, which has the only copy of defaults.
@@ -41,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

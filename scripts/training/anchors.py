@@ -8,7 +8,7 @@ from typing import Final
 STRIDES_PX: Final[tuple[int, int, int]] = (8, 16, 32)
 
 #: Width and height in input pixels, for each stride (published with YOLOv5 v6.0, fitted to
-#: COCO at 640 px; a head of 10–60 px at 416 falls on the first two levels).
+#: COCO at 640 px; a head of 10 to 60 px at 416 falls on the first two levels).
 ANCHORS_PX: Final[tuple[tuple[tuple[float, float], ...], ...]] = (
     ((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),
     ((30.0, 61.0), (62.0, 45.0), (59.0, 119.0)),

@@ -107,7 +107,7 @@ def _placement(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """The 2×3 matrix from source pixels to canvas pixels."""
+    """The 2x3 matrix from source pixels to canvas pixels."""
     height, width = shape[:2]
     low, high = np.log(settings.scale)
     scale = size_px / max(height, width) * float(np.exp(rng.uniform(low, high)))

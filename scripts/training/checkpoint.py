@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def save(path: Path, state: Checkpoint) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     torch.save({name: getattr(state, name) for name in Checkpoint.__slots__}, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load(path: Path) -> Checkpoint:
@@ -45,4 +44,5 @@ def load_network(path: Path) -> YoloV5s:
     """The averaged network of a checkpoint, ready to run."""
     network = YoloV5s(len(CLASSES))
     network.load_state_dict(load(path).average)
-    return network.eval().to(memory_format=torch.channels_last)
+    network.eval()
+    return network.channels_last()

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from training.augment import AugmentSettings, augment
+from updater.errors import SitewatchError
 
 #: The classes of the model, in the order of its head rows.
 CLASSES: Final[tuple[str, ...]] = ("helmet", "head", "person")
@@ -32,8 +33,10 @@ Boxes = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 
 
-class DatasetError(Exception):
-    """A data set on disk cannot be used; the message names file, line and remedy."""
+class DatasetError(SitewatchError):
+    """A data set on disk cannot be used."""
+
+    exit_code = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,12 @@ def read_boxes(path: Path, width_px: int, height_px: int) -> Boxes:
             label, cx, cy, w, h = (float(word) for word in line.split())
         except ValueError as error:
             raise DatasetError(
-                f"{path}:{number}: expected 'class cx cy w h', got {line!r}; correct the line"
+                f"expected 'class cx cy w h', found {line[:80]!r}", where=f"{path}:{number}"
             ) from error
         if not (label >= 0 and label == int(label) and 0 < w <= 1 and 0 < h <= 1):
             raise DatasetError(
-                f"{path}:{number}: class must be a whole number and sizes in (0, 1], got {line!r}"
+                f"class must be a whole number and sizes in (0, 1], found {line[:80]!r}",
+                where=f"{path}:{number}",
             )
         rows.append((label, cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2))
     boxes = np.asarray(rows, np.float32).reshape(-1, 5)
@@ -100,7 +104,7 @@ def read_picture(path: Path) -> Picture:
     """
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise DatasetError(f"{path}: not a readable picture; remove it or replace it")
+        raise DatasetError("not a readable picture", where=str(path), hint="Remove or replace it")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
@@ -113,7 +117,9 @@ def picture_paths(root: Path, part: str) -> list[Path]:
     folder = root / "images" / part
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise DatasetError(f"{folder}: no pictures; expected a YOLO layout with images/{part}/")
+        raise DatasetError(
+            "no pictures", where=str(folder), hint=f"A YOLO data set has them in images/{part}/"
+        )
     return paths
 
 
@@ -142,7 +148,7 @@ class SampleKey:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures ``[B,3,S,S]`` uint8 and targets ``[M,6]``: image, class, cx, cy, w, h (0–1)."""
+    """Pictures ``[B,3,S,S]`` uint8 and targets ``[M,6]``: image, class, cx, cy, w, h (0 to 1)."""
 
     pictures: Tensor
     targets: Tensor

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+N = TypeVar("N", bound=nn.Module)
 
-class WeightAverage:
+
+class WeightAverage(Generic[N]):
     """Keeps a slow copy of a network; the copy is what is evaluated and exported.
 
     The decay grows from 0 with the time constant ``ramp_steps``, so that the copy follows the
     network quickly while it is still far from anything useful.
     """
 
-    def __init__(self, network: nn.Module, decay: float = 0.998, ramp_steps: int = 150) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, network: N, decay: float = 0.998, ramp_steps: int = 150) -> None:
+        self.network: N = copy.deepcopy(network).eval().requires_grad_(False)
         self.steps = 0
         self._decay, self._ramp_steps = decay, ramp_steps
 

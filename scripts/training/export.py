@@ -27,7 +27,7 @@ _SIGNATURE = "serving_default"
 
 
 def export_float(network: YoloV5s, size_px: int, path: Path) -> None:
-    """Convert to a float32 ``.tflite`` with NHWC input (0–1) and three NHWC sigmoid maps."""
+    """Convert to a float32 ``.tflite`` with NHWC input (0 to 1) and three NHWC sigmoid maps."""
     import litert_torch  # noqa: PLC0415 - heavy; only this step needs it
 
     example = (torch.rand(1, size_px, size_px, 3),)
@@ -52,7 +52,7 @@ def quantise(source: Path, pictures: Sequence[Picture], size_px: int, target: Pa
     samples: list[dict[str, NDArray[np.float32]]] = []  # the quantiser takes no iterator
     for picture in pictures:
         boxed, _ = letterbox(picture, size_px)
-        samples.append({_INPUT: boxed[None].astype(np.float32) / 255})
+        samples.append({_INPUT: boxed[None].astype(np.float32) / np.float32(255)})
     with _talk_on_stderr():
         work: Any = quantizer.Quantizer(str(source))
         work.load_quantization_recipe(recipe.static_wi8_ai8())
@@ -60,9 +60,7 @@ def quantise(source: Path, pictures: Sequence[Picture], size_px: int, target: Pa
         work.quantize(calibration_result=ranges).export_model(str(target), overwrite=True)
 
 
-def export_int8(
-    network: YoloV5s, pictures: Sequence[Picture], size_px: int, target: Path
-) -> None:
+def export_int8(network: YoloV5s, pictures: Sequence[Picture], size_px: int, target: Path) -> None:
     """Export and quantise for one input size."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -69,7 +69,8 @@ def assign(targets: Tensor, anchors: Tensor, rows: int, columns: int) -> Assignm
     Args:
         targets: ``[M,6]``: image, class, cx, cy, w, h (relative to the picture).
         anchors: ``[A,2]`` in cells of this level.
-        rows, columns: Size of the level's map.
+        rows: Height of the level's map.
+        columns: Its width.
     """
     count = len(anchors)
     scale = targets.new_tensor([columns, rows, columns, rows])
@@ -154,8 +155,8 @@ class DetectionLoss(nn.Module):
         """Loss of a batch.
 
         Args:
-            maps: Raw head maps ``[B, A·(5+C), h, w]``.
-            targets: ``[M,6]``: image, class (-1: to be ignored), cx, cy, w, h (0–1).
+            maps: Raw head maps ``[B, A*(5+C), h, w]``.
+            targets: ``[M,6]``: image, class (-1: to be ignored), cx, cy, w, h (0 to 1).
 
         Returns:
             The loss times the number of pictures, and its parts (detached, a picture).
@@ -164,7 +165,9 @@ class DetectionLoss(nn.Module):
         objectness_loss = torch.zeros_like(box_loss)
         label_loss = torch.zeros_like(box_loss)
         for level, raw in enumerate(maps):
-            cells = raw.float().unflatten(1, (ANCHORS_PER_LEVEL, 5 + self._classes))
+            cells = raw.float().reshape(
+                len(raw), ANCHORS_PER_LEVEL, 5 + self._classes, *raw.shape[2:]
+            )
             cells = cells.permute(0, 1, 3, 4, 2)
             wanted = cells.new_zeros(cells.shape[:-1])
             counted = torch.ones_like(wanted)

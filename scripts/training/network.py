@@ -8,13 +8,14 @@ heads), written so that the names of the parameters are those of the published w
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.anchors import ANCHORS_PX, ANCHORS_PER_LEVEL, STRIDES_PX
+from training.anchors import ANCHORS_PER_LEVEL, ANCHORS_PX, STRIDES_PX
 
 _BN_EPS = 1e-3  # the published weights were trained with this, not with torch's 1e-5
 _BN_MOMENTUM = 0.03
@@ -35,11 +36,12 @@ class Conv(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=_BN_EPS, momentum=_BN_MOMENTUM)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         return functional.silu(self.bn(self.conv(x)))
 
 
 class Bottleneck(nn.Module):
-    """1×1 then 3×3 convolution, with a residual where ``shortcut``."""
+    """1x1 then 3x3 convolution, with a residual where ``shortcut``."""
 
     def __init__(self, channels: int, shortcut: bool) -> None:
         super().__init__()
@@ -48,12 +50,13 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         y: Tensor = self.cv2(self.cv1(x))
         return x + y if self.shortcut else y
 
 
 class C3(nn.Module):
-    """Cross-stage partial block with three 1×1 convolutions."""
+    """Cross-stage partial block with three 1x1 convolutions."""
 
     def __init__(self, inputs: int, outputs: int, depth: int, shortcut: bool = True) -> None:
         super().__init__()
@@ -64,12 +67,13 @@ class C3(nn.Module):
         self.m = nn.Sequential(*(Bottleneck(hidden, shortcut) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         y: Tensor = self.cv3(torch.cat((self.m(self.cv1(x)), self.cv2(x)), 1))
         return y
 
 
 class SPPF(nn.Module):
-    """Spatial pyramid pooling by three chained 5×5 max pools."""
+    """Spatial pyramid pooling by three chained 5x5 max pools."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -78,6 +82,7 @@ class SPPF(nn.Module):
         self.cv2 = Conv(4 * hidden, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
         levels = [self.cv1(x)]
         for _ in range(3):
             levels.append(functional.max_pool2d(levels[-1], 5, 1, 2))
@@ -86,7 +91,7 @@ class SPPF(nn.Module):
 
 
 class Detect(nn.Module):
-    """One 1×1 convolution a level: ``anchors × (4 box + 1 objectness + classes)`` channels."""
+    """One 1x1 convolution a level: ``anchors * (4 box + 1 objectness + classes)`` channels."""
 
     anchors: Tensor
 
@@ -98,11 +103,12 @@ class Detect(nn.Module):
         self.register_buffer("anchors", anchors)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Apply the block."""
         return [conv(x) for conv, x in zip(self.m, levels, strict=True)]
 
 
 class YoloV5s(nn.Module):
-    """YOLOv5s v6.0: ``[B,3,H,W]`` in 0–1 RGB to three raw head maps.
+    """YOLOv5s v6.0: ``[B,3,H,W]`` in 0 to 1 RGB to three raw head maps.
 
     The maps are ``[B, 3·(5+classes), H/s, W/s]`` for the strides 8, 16 and 32, channels
     ordered anchor-major: for each anchor x, y, w, h, objectness, classes, before the sigmoid.
@@ -149,7 +155,13 @@ class YoloV5s(nn.Module):
         assert isinstance(head, Detect)
         return head
 
+    def channels_last(self) -> Self:
+        """Lay the weights out for NHWC arithmetic, the faster one on CPUs and tensor cores."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
+
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map a batch to its three raw head maps."""
         m = self.model
         x = m[2](m[1](m[0](x)))
         stride8 = m[4](m[3](x))
@@ -171,6 +183,7 @@ class SigmoidMaps(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Apply the block."""
         small, middle, large = (m.sigmoid() for m in self.network(x))
         return small, middle, large
 
@@ -218,8 +231,9 @@ def transfer_head(
     bias_of_new = float(np.log(prior / (1.0 - prior)))
     for level in range(len(STRIDES_PX)):
         name = f"model.24.m.{level}"
-        old_weight = weights[f"{name}.weight"].unflatten(0, (ANCHORS_PER_LEVEL, -1))
-        old_bias = weights[f"{name}.bias"].unflatten(0, (ANCHORS_PER_LEVEL, -1))
+        weight = weights[f"{name}.weight"]
+        old_weight = weight.reshape(ANCHORS_PER_LEVEL, -1, *weight.shape[1:])
+        old_bias = weights[f"{name}.bias"].reshape(ANCHORS_PER_LEVEL, -1)
         parts_w, parts_b = [old_weight[:, :5]], [old_bias[:, :5]]
         for row in rows:
             if row is None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from training.dataset import (
     CLASSES,
+    Boxes,
     DatasetError,
     picture_paths,
     read_boxes,
@@ -21,6 +22,8 @@ from training.dataset import (
 from training.network import YoloV5s, read_weights
 from training.pseudo import PseudoRule, find_persons, judge
 from training.report import progress, say
+
+Corners = NDArray[np.float32]
 
 _PERSON = CLASSES.index("person")
 _COCO_CLASSES = 80
@@ -34,14 +37,15 @@ class PrepareSettings:
     weights: Path
     output: Path
     parts: tuple[str, ...] = ("train", "val")
-    rule: PseudoRule = PseudoRule()
+    rule: PseudoRule = field(default_factory=PseudoRule)
 
 
 def coco_network(weights: Path) -> YoloV5s:
     """The published COCO model, ready to run."""
     network = YoloV5s(_COCO_CLASSES)
     network.load_state_dict(read_weights(weights))
-    return network.eval().to(memory_format=torch.channels_last)
+    network.eval()
+    return network.channels_last()
 
 
 def prepare(settings: PrepareSettings) -> None:
@@ -61,7 +65,9 @@ def prepare(settings: PrepareSettings) -> None:
             )
             if len(boxes) and boxes[:, 0].max() >= len(CLASSES):
                 raise DatasetError(
-                    f"{path.stem}.txt: class {int(boxes[:, 0].max())}; known are {CLASSES}"
+                    f"class {int(boxes[:, 0].max())}, and there are only {len(CLASSES)}",
+                    where=f"labels/{part}/{path.stem}.txt",
+                    hint=f"Classes are {', '.join(CLASSES)}, from 0",
                 )
             heads = boxes[boxes[:, 0] != _PERSON]
             persons, doubtful = judge(
@@ -84,9 +90,7 @@ def _file(root: Path, kind: str, part: str, picture: Path) -> Path:
     return root / kind / part / f"{picture.stem}.txt"
 
 
-def _as_person(boxes: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[
-    tuple[int, ...], np.dtype[np.float32]
-]:
+def _as_person(boxes: Corners) -> Boxes:
     return np.insert(boxes, 0, np.float32(_PERSON), axis=1)
 
 

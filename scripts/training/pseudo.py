@@ -58,7 +58,8 @@ def has_head(persons: NDArray[np.float32], heads: NDArray[np.float32]) -> NDArra
     low = persons[:, None, :2]
     high = persons[:, None, 2:].copy()
     high[..., 1] = low[..., 1] + 0.4 * (high[..., 1] - low[..., 1])
-    inside: NDArray[np.bool_] = ((centre > low) & (centre < high)).all(2).any(1)
+    within: NDArray[np.bool_] = (centre > low) & (centre < high)
+    inside: NDArray[np.bool_] = np.any(np.all(within, axis=2), axis=1)
     return inside
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,7 +102,7 @@ class _Run:
             rank=here.rank,
             ranks=here.ranks,
         )
-        network = _initial(settings.weights).to(here.device, memory_format=torch.channels_last)
+        network = _initial(settings.weights).to(here.device).channels_last()
         self._network = network
         self._average = WeightAverage(network)
         self._optimizer = _optimizer(network, settings)
@@ -145,9 +145,9 @@ class _Run:
                 self._keep(final=done >= 1.0)
 
     def _one_epoch(self, module: nn.Module, calm: bool) -> dict[str, float]:
-        loader: DataLoader[Batch] = DataLoader(
-            self._calm_set if calm else self._lively_set,  # type: ignore[arg-type]
-            batch_sampler=self._sampler,  # type: ignore[arg-type]
+        loader: Iterable[Batch] = DataLoader(  # keys go in, batches come out
+            self._calm_set if calm else self._lively_set,
+            batch_sampler=self._sampler,
             collate_fn=collate,
             num_workers=self._settings.workers,
         )
@@ -183,7 +183,7 @@ class _Run:
         nn.utils.clip_grad_norm_(self._network.parameters(), _GRADIENT_LIMIT)
         self._optimizer.step()
         self._average.update(self._network)
-        return parts
+        return dict(parts)
 
     def _keep(self, *, final: bool) -> None:
         """Save, and every few epochs see whether the averaged network is the best so far."""
@@ -248,5 +248,3 @@ def _optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.AdamW
         lr=settings.rate,
         betas=(0.9, 0.99),
     )
-
-
