@@ -1,0 +1,50 @@
+"""Where frames come from: one small interface, five kinds behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daemon.config import SourceConfig
+from daemon.sources.base import Source
+from daemon.sources.folder import PICTURE_SUFFIXES, FolderSource
+from daemon.sources.videofile import VideoFileSource
+from updater.errors import ConfigError
+
+__all__ = ["Source", "guess_kind", "open_source"]
+
+
+def open_source(config: SourceConfig, small_size: tuple[int, int]) -> Source:
+    """The source that the configuration names, not yet opened: its context does that.
+
+    Args:
+        config: the section ``[source]``.
+        small_size: width and height of the model's input, pixels. A camera with a second stream
+            delivers the picture also in the largest size of its own shape that fits into it.
+
+    Raises:
+        ConfigError: the location is of no use for this kind of source.
+    """
+    path = Path(config.location)
+    if config.kind == "folder":
+        return FolderSource(path, frames_per_second=config.frames_per_second)
+    if config.kind == "file":
+        return VideoFileSource(path)
+    raise ConfigError(f"is no kind of source: {config.kind!r}", where="source.kind")
+
+
+def guess_kind(location: str) -> str:
+    """The kind of source for a location given without its kind, as on a command line.
+
+    Args:
+        location: URL, device, folder, file, or the number of a Pi camera.
+    """
+    if location.startswith(("rtsp://", "rtsps://")):
+        return "rtsp"
+    if not location or location.isdigit():
+        return "picamera2"
+    if location.startswith("/dev/"):
+        return "v4l2"
+    path = Path(location)
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        return "folder"
+    return "file"
