@@ -1,0 +1,97 @@
+"""Sequence numbers that are never given twice, whatever happens to the outbox's database.
+
+The database remembers the last number itself. This file covers the two cases in which it cannot:
+it was damaged or deleted, or the disk was full and an alert was sent from memory. It is a few
+bytes long, exists before it is needed, and is overwritten in place, which a full disk allows.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from updater.errors import StorageError
+
+RESERVE = 10_000
+"""Numbers reserved at a time: one write for so many alerts, and no more than this is skipped when
+the database is lost."""
+
+_RECORD = struct.Struct(">4sQQQ")
+_MAGIC = b"SWsq"
+_CRC = struct.Struct(">I")
+_SLOT_OFFSETS_BYTES = (0, 4096)
+"""Two copies in different sectors, written in turn: a write torn by a power cut spoils one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HighWater:
+    """How far the numbers have come.
+
+    Attributes:
+        reserved: every number up to this one may have been given.
+        unsaved: the last number that was given without the database knowing; 0 if there is none.
+    """
+
+    reserved: int = 0
+    unsaved: int = 0
+
+
+class SequenceFile:
+    """Keeps a :class:`HighWater` on disk.
+
+    Args:
+        path: the file; made by the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._generation = 0
+
+    def read(self) -> HighWater:
+        """What was written last; zeros if there is no file or neither copy is whole.
+
+        Raises:
+            StorageError: the file is there but cannot be read.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return HighWater()
+        except OSError as error:
+            raise StorageError(f"cannot be read: {error.strerror}", where=str(self.path)) from error
+        newest = HighWater()
+        for offset in _SLOT_OFFSETS_BYTES:
+            record = content[offset : offset + _RECORD.size]
+            check = content[offset + _RECORD.size : offset + _RECORD.size + _CRC.size]
+            if len(check) < _CRC.size or _CRC.unpack(check)[0] != zlib.crc32(record):
+                continue
+            magic, generation, reserved, unsaved = _RECORD.unpack(record)
+            if magic == _MAGIC and generation > self._generation:
+                self._generation = generation
+                newest = HighWater(reserved, unsaved)
+        return newest
+
+    def write(self, high_water: HighWater) -> None:
+        """Writes it, durably, over the older of the two copies.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        generation = self._generation + 1
+        record = _RECORD.pack(_MAGIC, generation, high_water.reserved, high_water.unsaved)
+        offset = _SLOT_OFFSETS_BYTES[generation % len(_SLOT_OFFSETS_BYTES)]
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            try:
+                os.pwrite(descriptor, record + _CRC.pack(zlib.crc32(record)), offset)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StorageError(
+                f"cannot be written: {error.strerror}", where=str(self.path)
+            ) from error
+        self._generation = generation
