@@ -153,7 +153,7 @@ class TrackerConfig:
         reload=True,
     )  # fmt: skip
     history: int = option(
-        32, "Frames of evidence kept for each track.", minimum=3, maximum=512, reload=True
+        64, "Frames of evidence kept for each track: two seconds at 30 frames a second.", minimum=3, maximum=512, reload=True
     )
 
 
@@ -182,6 +182,10 @@ class RulesConfig:
     unknown_s: float = option(
         3.0, "Seconds for which a person must be seen without any helmet.", minimum=0.1,
         maximum=600.0, reload=True,
+    )  # fmt: skip
+    unknown_least_height: float = option(
+        0.15, "Least height of such a person, as a share of the picture's longer side: on smaller "
+        "ones the model cannot see a helmet either.", minimum=0.0, maximum=1.0, reload=True,
     )  # fmt: skip
     unknown_severity: str = option(
         "warning", "Severity of a person without any helmet seen.",
