@@ -72,6 +72,13 @@ class FieldReader:
             raise self._wrong(name, f"must be a number from {least:g} to {most:g}")
         return float(value)
 
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self._take(name)
+        if type(value) is not bool:
+            raise self._wrong(name, "must be true or false")
+        return value
+
     def texts(self, name: str, *, at_least: int = 0, at_most: int) -> tuple[str, ...]:
         """A list of texts."""
         values = self.raw_list(name, at_least=at_least, at_most=at_most)

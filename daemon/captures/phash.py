@@ -37,7 +37,8 @@ def _dct_rows() -> NDArray[np.float32]:
     """
     k = np.arange(1, BLOCK + 1)[:, None]
     n = np.arange(GRID_PX)[None, :]
-    return np.cos(np.pi * (2 * n + 1) * k / (2 * GRID_PX)).astype(np.float32)
+    rows: NDArray[np.float32] = np.cos(np.pi * (2 * n + 1) * k / (2 * GRID_PX)).astype(np.float32)
+    return rows
 
 
 _ROWS = _dct_rows()
