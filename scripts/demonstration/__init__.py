@@ -1,0 +1,1 @@
+"""The demonstration: a sample clip, a broker, the real daemon, a real subscriber."""
