@@ -82,7 +82,8 @@ def moved_fraction(reference: Cells, current: Cells, *, pixel_threshold: float) 
     residual = np.abs(y - _fitted(x, y, x))
     still = residual <= max(pixel_threshold, 2.0 * float(residual.mean()))
     residual = np.abs(y - _fitted(x[still], y[still], x))
-    return int(np.count_nonzero(residual > pixel_threshold)) / residual.size
+    moved = int(np.count_nonzero(residual > pixel_threshold))
+    return moved / int(residual.size)
 
 
 def _fitted(

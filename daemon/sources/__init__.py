@@ -7,10 +7,15 @@ from pathlib import Path
 from daemon.config import SourceConfig
 from daemon.sources.base import Source
 from daemon.sources.folder import PICTURE_SUFFIXES, FolderSource
+from daemon.sources.rtsp import RtspSource
+from daemon.sources.v4l2 import V4l2Source, attempts
 from daemon.sources.videofile import VideoFileSource
 from updater.errors import ConfigError
 
 __all__ = ["Source", "guess_kind", "open_source"]
+
+_MAX_NETWORK_TIMEOUT_S = 10.0
+"""A camera that has not answered for so long is connected afresh."""
 
 
 def open_source(config: SourceConfig, small_size: tuple[int, int]) -> Source:
@@ -29,6 +34,21 @@ def open_source(config: SourceConfig, small_size: tuple[int, int]) -> Source:
         return FolderSource(path, frames_per_second=config.frames_per_second)
     if config.kind == "file":
         return VideoFileSource(path)
+    if config.kind == "v4l2":
+        return V4l2Source(
+            config.location,
+            option_sets=attempts(config),
+            frames_per_second=config.frames_per_second,
+        )
+    if config.kind == "rtsp":
+        return RtspSource(
+            config.location,
+            transport=config.rtsp_transport,
+            frames_per_second=config.frames_per_second,
+            password_file=config.rtsp_password_file,
+            # Several attempts must fit in before the source counts as dead.
+            network_timeout_s=min(_MAX_NETWORK_TIMEOUT_S, config.stall_timeout_s / 3),
+        )
     raise ConfigError(f"is no kind of source: {config.kind!r}", where="source.kind")
 
 
