@@ -84,7 +84,10 @@ def augment(
     for (picture, boxes), tile in zip(sources, tiles, strict=True):
         matrix = _placement(picture.shape[:2], tile, size_px, settings, rng)
         x1, y1, x2, y2 = tile
-        into_tile = matrix - np.asarray([[0, 0, x1], [0, 0, y1]], np.float32)
+        # Boxes are in coordinates of pixel edges, OpenCV's matrices in those of pixel centres.
+        half = (np.diag(matrix[:, :2]) - 1) / 2
+        shift = np.asarray([[0, 0, half[0] - x1], [0, 0, half[1] - y1]], np.float32)
+        into_tile = matrix + shift
         canvas[y1:y2, x1:x2] = cv2.warpAffine(
             picture,
             into_tile,

@@ -54,7 +54,7 @@ def scenes() -> list[Scene]:
 
 def _portrait() -> Scene:
     """A bare head, close by."""
-    picture = data.astronaut()[:_PORTRAIT_ROWS_PX].astype(np.uint8)
+    picture = data.astronaut()[:_PORTRAIT_ROWS_PX].astype(np.uint8)  # type: ignore[no-untyped-call]
     person = (*_PERSON[:3], float(_PORTRAIT_ROWS_PX))
     return Scene("bare-head", picture, (("head", _HEAD), ("person", person)))
 
@@ -96,7 +96,8 @@ def _mirrored_small() -> Scene:
 
 def _nobody() -> Scene:
     """A cat: round, furry, and no person."""
-    return Scene("nobody", data.chelsea().astype(np.uint8), ())
+    cat = data.chelsea().astype(np.uint8)  # type: ignore[no-untyped-call]
+    return Scene("nobody", cat, ())
 
 
 def _empty_wall() -> Scene:
