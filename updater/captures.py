@@ -32,7 +32,8 @@ SUBJECTS_MAX = 16
 
 CLASSES_MAX = 1000
 SIDE_MAX_PX = 65_535
-SEQUENCE_MAX = 10**10 - 1
+SEQUENCE_DIGITS = 10
+SEQUENCE_MAX = 10**SEQUENCE_DIGITS - 1
 
 REASONS = (
     "uncertain_score",
@@ -197,9 +198,7 @@ def utc_text(unix_s: float) -> str:
 
 def to_json(sidecar: Sidecar) -> bytes:
     """The sidecar as JSON (sorted keys, UTF-8): the same sidecar, the same bytes."""
-    return (
-        json.dumps(asdict(sidecar), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-    )
+    return json.dumps(asdict(sidecar), sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def from_json(data: bytes, *, where: str) -> Sidecar:
@@ -284,7 +283,7 @@ def complete_names(file_names: Iterable[str]) -> list[str]:
 
 def sequence_of(name: str) -> int:
     """The sequence number in a capture's name."""
-    return int(name[:10])
+    return int(name[:SEQUENCE_DIGITS])
 
 
 def _taken(reader: FieldReader) -> Taken:
