@@ -151,11 +151,11 @@ class Outbox:
             self._high_water = self._sequence_file.read()
         except StorageError as error:
             self._note_error(error)
-        self._on_disk(lambda store: None)
-        if self._disk is None and self._high_water == HighWater():
+        opened = self._on_disk(lambda store: True) is not None
+        if not opened and self._high_water == HighWater():
             # Nothing is known of the numbers used before: begin far from all of them.
             self._next = 1 + secrets.randbits(UNKNOWN_START_BITS)
-        elif self._disk is None or self._recovery is not None:
+        elif not opened or self._recovery is not None:
             self._next = max(self._next, self._high_water.reserved + 1)
         self._next = max(self._next, self._high_water.unsaved + 1)
 
