@@ -25,13 +25,14 @@ from daemon.nms import suppress
 from daemon.prepare import Canvas
 from daemon.runtime import InferenceRuntime
 from daemon.runtime_choice import open_runtime
+from daemon.tensors import TensorValues
 
 MIN_SCORE = 0.001
 """Least threshold: what evaluations use; lower ones turn all of the background into floats."""
 
 
 @dataclass(frozen=True, slots=True)
-class DetectTimes:
+class DetectTiming:
     """Where the time of one detection went.
 
     Attributes:
@@ -61,7 +62,7 @@ class Detector:
         self.classes = files.classes
         self.model_version = files.version
         self.runtime = runtime
-        self.times = DetectTimes(0.0, 0.0, 0.0)
+        self.timing = DetectTiming(0.0, 0.0, 0.0)
         self._makers = files.thresholds
         self._taken = input_layout(runtime.tensors, files.input)
         self._canvas = Canvas(self._taken)
@@ -124,6 +125,12 @@ class Detector:
         """
         return self._detect(small, picture, time.perf_counter())
 
+    def outputs(self, picture: Picture) -> tuple[TensorValues, ...]:
+        """The model's raw outputs for a picture, copied: for tests of a model, not for work."""
+        place = self._canvas.place(picture.width, picture.height)
+        values = self._canvas.fill(self.small(picture), place)
+        return tuple(output.copy() for output in self.runtime.invoke(values))
+
     def close(self) -> None:
         """Frees the model."""
         self.runtime.close()
@@ -151,7 +158,7 @@ class Detector:
             model_version=self.model_version,
         )
         done_s = time.perf_counter()
-        self.times = DetectTimes(
+        self.timing = DetectTiming(
             prepare_ms=(prepared_s - start_s) * 1000,
             invoke_ms=(invoked_s - prepared_s) * 1000,
             decode_ms=(done_s - invoked_s) * 1000,

@@ -11,6 +11,7 @@ from daemon.config import ModelConfig
 from updater import manifest
 from updater.errors import BundleError, ModelError
 from updater.manifest import InputSpec, Manifest, OutputSpec, Thresholds
+from updater.version import VERSION
 
 MODEL_MAX_BYTES = 256 * 1024 * 1024
 """Largest model read; YOLOv5s in int8 has 7.3 MiB, and a Pi 512 MB of memory in all."""
@@ -73,10 +74,16 @@ def read_bundle(folder: Path) -> ModelFiles:
     """Reads a bundle's model and checks it against the manifest.
 
     Raises:
-        BundleError: see :func:`updater.manifest.read`; or the model's size or hash is not the
-            manifest's.
+        BundleError: see :func:`updater.manifest.read`; the bundle needs a newer Sitewatch; or the
+            model's size or hash is not the manifest's.
     """
     told = manifest.read(folder)
+    if _release(told.minimum_daemon) > _release(VERSION):
+        raise BundleError(
+            f"needs Sitewatch {told.minimum_daemon} or newer, and this is {VERSION}",
+            where=f"{folder / manifest.MANIFEST_NAME}: minimum_daemon",
+            hint="Install a newer Sitewatch first",
+        )
     content = read_listed(folder, told, manifest.MODEL_NAME)
     return ModelFiles(
         where=folder / manifest.MODEL_NAME,
@@ -114,6 +121,12 @@ def read_listed(folder: Path, told: Manifest, path: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise BundleError("its sha256 is not the manifest's: the file is damaged", where=where)
     return content
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, ``-rc1`` and its like left out; ``1.2`` equals ``1.2.0``."""
+    numbers = [int(part) for part in version.partition("-")[0].split(".")]
+    return tuple(numbers + [0] * (4 - len(numbers)))
 
 
 def _read_bare(path: Path, labels: Path | None) -> ModelFiles:

@@ -77,6 +77,9 @@ class InferenceRuntime(Protocol):
             ModelError: the runtime failed, or views of an earlier call are still held.
         """
 
+    def invoke_only(self) -> None:
+        """Runs the model on the values of the last call, and nothing else: for measurements."""
+
     def close(self) -> None:
         """Frees the model."""
 
@@ -119,7 +122,7 @@ class TfliteRuntime:
             ) from error
 
     def invoke_only(self) -> None:
-        """Runs the model on the values of the last call, nothing else: for measurements."""
+        """See :class:`InferenceRuntime`."""
         self._interpreter.invoke()
 
     def close(self) -> None:
