@@ -7,10 +7,13 @@ bounded before it is parsed, every field is checked, and a pause always ends by 
 from __future__ import annotations
 
 import json
+import logging
+import queue
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from daemon.mqtt.ratelimit import TokenBucket
 from updater.errors import UsageError
 
 COMMAND_MAX_BYTES = 1024
@@ -18,7 +21,10 @@ PAUSE_MIN_S = 1
 PAUSE_MAX_S = 86_400
 BURST = 5
 EVERY_S = 2.0
-"""Five commands at once, then one every two seconds: a person is never slower, a loop is."""
+"""Five commands at once, then one every two seconds: a person is never faster, a loop is."""
+
+WAITING_MAX = 16
+_log = logging.getLogger(__name__)
 
 
 class CommandName(StrEnum):
@@ -69,15 +75,48 @@ def parse(payload: bytes) -> Command:
     return Command(name, duration_s)
 
 
+class CommandInbox:
+    """Lets through what is a command, at a bearable rate, and queues it for the camera loop."""
+
+    def __init__(self) -> None:
+        self.queue: queue.Queue[Command] = queue.Queue(WAITING_MAX)
+        self.refused = 0
+        self._bucket = TokenBucket(burst=BURST, every_s=EVERY_S)
+
+    def take(self, payload: bytes, *, retained: bool, now_s: float) -> None:
+        """Takes in what came on the command topic; a refusal is counted and logged.
+
+        Args:
+            payload: the message.
+            retained: whether the broker kept it from before we subscribed.
+            now_s: a clock that never goes back, seconds.
+        """
+        try:
+            if retained:
+                raise CommandRefusedError("retained: it would come back with each connection")
+            if not self._bucket.take(now_s):
+                raise CommandRefusedError(f"more than {BURST} at once or one every {EVERY_S:g} s")
+            command = parse(payload)
+            self.queue.put_nowait(command)
+        except CommandRefusedError as error:
+            self.refused += 1
+            _log.warning("command refused: %s", error)
+        except queue.Full:
+            self.refused += 1
+            _log.warning("command refused: %d wait already", WAITING_MAX)
+        else:
+            _log.info("command: %s", command)
+
+
 def _name(value: Any) -> CommandName:
-    if not isinstance(value, str) or value not in CommandName.__members__.values():
-        names = ", ".join(each.value for each in CommandName)
-        raise CommandRefusedError(f"'command' must be one of {names}")
+    names = [each.value for each in CommandName]
+    if value not in names:
+        raise CommandRefusedError(f"'command' must be one of {', '.join(names)}")
     return CommandName(value)
 
 
 def _duration_s(value: Any) -> int:
-    # bool is an int in Python, and JSON Schema calls 60.0 an integer.
+    # JSON Schema calls 60.0 an integer; Python calls True one.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int or not PAUSE_MIN_S <= value <= PAUSE_MAX_S:

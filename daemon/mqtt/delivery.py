@@ -23,11 +23,19 @@ class Delivery:
         one_by_one: whether each message waits for the acknowledgement of the one before, until
             the first has arrived: after a connection broke without any acknowledgement, this finds
             the message over which it breaks.
+        on_delivered: called for each message that the broker has acknowledged.
     """
 
-    def __init__(self, outbox: Outbox, *, one_by_one: bool) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        one_by_one: bool = False,
+        on_delivered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._outbox = outbox
         self._one_by_one = one_by_one
+        self._on_delivered = on_delivered
         self._position = 0
         self._in_flight: dict[int, Message] = {}
         self._taken: list[int] = []
@@ -65,6 +73,7 @@ class Delivery:
         if message is not None:
             self._taken.append(message.position)
             self.delivered += 1
+            self._on_delivered()
             self._one_by_one = False
 
     def settle(self) -> None:
