@@ -6,7 +6,7 @@ import difflib
 import tomllib
 import types
 import typing
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -130,6 +130,23 @@ def changes(old: Config, new: Config) -> Changes:
                 target = live if entry.metadata["reload"] else restart
                 target.append(f"{section.name}.{entry.name}")
     return Changes(tuple(live), tuple(restart))
+
+
+def take_live(old: Config, new: Config) -> Config:
+    """The old configuration with those values of the new one that need no restart."""
+    sections: dict[str, Any] = {"zones": new.zones}
+    for section in fields(Config):
+        if section.name != "zones":
+            fresh = getattr(new, section.name)
+            sections[section.name] = replace(
+                getattr(old, section.name),
+                **{
+                    entry.name: getattr(fresh, entry.name)
+                    for entry in fields(fresh)
+                    if entry.metadata["reload"]
+                },
+            )
+    return replace(old, **sections)
 
 
 def _table(kind: type[Any], raw: Any, where: str, path: str) -> Any:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 LATENCIES_KEPT = 512
@@ -33,6 +34,7 @@ class FrameCounts:
         processed: looked at, with or without inference.
         still: of these, without inference, because nothing moved.
         failed: could not be looked at.
+        damaged: packets or pictures of the source that could not be decoded cleanly.
     """
 
     captured: int
@@ -40,6 +42,7 @@ class FrameCounts:
     processed: int
     still: int
     failed: int
+    damaged: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class Meter:
         self.failed = 0
         self.failed_in_a_row = 0
         self.starts: Counter[str] = Counter()
+        self._day = datetime.now().astimezone().date()
+        self._starts_today: Counter[str] = Counter()
         self.people = 0
         self.last_error = ""
         self._invoke_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -143,6 +148,21 @@ class Meter:
         self.failed += 1
         self.failed_in_a_row += 1
         self.last_error = error
+
+    def violation_started(self, kind: str) -> None:
+        """A violation of this kind has started."""
+        self.starts[kind] += 1
+        self._today()[kind] += 1
+
+    def starts_today(self) -> dict[str, int]:
+        """Violations started since local midnight, by kind."""
+        return dict(self._today())
+
+    def _today(self) -> Counter[str]:
+        day = datetime.now().astimezone().date()
+        if day != self._day:
+            self._day, self._starts_today = day, Counter()
+        return self._starts_today
 
     def frames_per_second(self) -> float:
         """Processed frames a second, over the last ten seconds."""

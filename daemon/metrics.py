@@ -32,7 +32,7 @@ class StatusCollector(Collector):
         frames = CounterMetricFamily(
             "sitewatch_frames", "Frames by what became of them.", labels=["outcome"]
         )
-        for outcome in ("captured", "overtaken", "processed", "still", "failed"):
+        for outcome in ("captured", "overtaken", "processed", "still", "failed", "damaged"):
             frames.add_metric([outcome], getattr(status.frames, outcome))
         yield frames
         starts = CounterMetricFamily(

@@ -1,4 +1,4 @@
-"""The loop's one step: ``Frame → Detections → Tracks → AlertEvents``, and the captures beside it."""
+"""The loop's one step: ``Frame → Detections → Tracks → AlertEvents``, captures beside it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Pipeline:
         """
         began_s = time.perf_counter()
         small = self.detector.small(frame.picture)
-        if not self.gate.wants(small, frame.media_time_s, followed=bool(self._followed)):
+        if self.gate.wants(small, frame.media_time_s, followed=bool(self._followed)) is None:
             events = self._judge(frame, ())
             return Look(frame, None, (), events, None, 0.0, _since_ms(began_s))
         detections = self.detector.detect_small(small, frame.picture)

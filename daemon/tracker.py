@@ -57,8 +57,10 @@ MOST_TRACKS = 64
 _EDGE_PX = 3.0
 """A box so near to the picture's edge is taken to be cut by it."""
 
-_WORST_PAIR = 2.0
-"""IoU distance (at most 1) plus share of the gate (at most 1)."""
+ALONE = 3.0
+"""What it costs to leave a track without a box. The worst pair costs 2 (IoU distance and share of
+the gate, 1 each): people rarely vanish in the midst of the picture while others appear there, so
+four people a step further are likelier than three who stepped back, one gone and one new."""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,11 @@ class Tracker:
         self._next_id = 1
         self._now_s: float | None = None
 
+    def configure(self, tracker: TrackerConfig, rules: RulesConfig) -> None:
+        """Takes over changed scores and times; who is followed stays so."""
+        self._config = tracker
+        self._rules = rules
+
     def update(self, detections: Detections, media_time_s: float) -> tuple[Track, ...]:
         """Takes in one frame.
 
@@ -154,9 +161,7 @@ class Tracker:
             one
             for one in self._followed
             if one.visible
-            or (
-                0 <= one.motion.x <= detections.width and 0 <= one.motion.y <= detections.height
-            )
+            or (0 <= one.motion.x <= detections.width and 0 <= one.motion.y <= detections.height)
         ]
 
     def _associate(
@@ -175,7 +180,7 @@ class Tracker:
                 ],
                 np.float64,
             ).reshape(len(tracks), len(stage))
-            pairs = assign(cost, _WORST_PAIR)
+            pairs = assign(cost, ALONE)
             for row, column in pairs:
                 self._continue(tracks[row], stage[column], now_s)
             if stage is strong:
@@ -227,14 +232,10 @@ class Tracker:
             helmet = person.head.helmet_score if person.head else 0.0
             bare = person.head.bare_score if person.head else 0.0
             track.evidence.append(Evidence(now_s, helmet, bare))
-        track.judgement = judge(
-            track.judgement, tuple(track.evidence), self._rules, now_s
-        )
+        track.judgement = judge(track.judgement, tuple(track.evidence), self._rules, now_s)
 
 
-def _pair_cost(
-    track: _Followed, person: Sighting, detections: Detections, *, gated: bool
-) -> float:
+def _pair_cost(track: _Followed, person: Sighting, detections: Detections, *, gated: bool) -> float:
     """IoU distance plus share of the gate, 0 to 2; infinity for a pair that cannot be.
 
     Args:

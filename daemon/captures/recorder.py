@@ -17,6 +17,7 @@ from typing import Final
 
 from daemon.captures.buffer import CaptureBuffer, Counts, Refusal
 from daemon.captures.selection import CaptureDecision, CaptureSelector
+from daemon.config import CapturesConfig
 from daemon.frames import RgbImage
 from updater.errors import SitewatchError
 
@@ -48,6 +49,10 @@ class CaptureRecorder:
         self._last_error = ""
         self._thread = threading.Thread(target=self._run, name="captures", daemon=True)
         selector.recall(buffer.recent())
+
+    def configure(self, config: CapturesConfig) -> None:
+        """Takes over changed limits."""
+        self._buffer.configure(config)
 
     def start(self) -> None:
         """Starts the thread."""

@@ -30,7 +30,7 @@ STATUS = Status(
     runtime="litert",
     source="file clip.mp4",
     uptime_s=12.5,
-    frames=FrameCounts(captured=10, overtaken=1, processed=9, still=4, failed=2),
+    frames=FrameCounts(captured=10, overtaken=1, processed=9, still=4, failed=2, damaged=0),
     frames_per_second=4.5,
     invoke=Percentiles(12.0, 15.0),
     look=Percentiles(13.0, 17.0),
