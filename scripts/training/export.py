@@ -31,9 +31,12 @@ def export_float(network: YoloV5s, size_px: int, path: Path) -> None:
     import litert_torch  # noqa: PLC0415 - heavy; only this step needs it
 
     example = (torch.rand(1, size_px, size_px, 3),)
+    # The converter reads a weight's memory as it lies: channels-last strides would scramble it.
+    plain = YoloV5s(network.classes)
+    plain.load_state_dict({k: v.contiguous() for k, v in network.state_dict().items()})
     with _talk_on_stderr():
         wrapped = litert_torch.to_channel_last_io(
-            SigmoidMaps(network).eval(), args=[0], outputs=[0, 1, 2]
+            SigmoidMaps(plain.eval()), args=[0], outputs=[0, 1, 2]
         )
         litert_torch.convert(wrapped.eval(), example).export(str(path))
 

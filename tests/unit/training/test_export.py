@@ -15,7 +15,7 @@ SIZE_PX = 64
 @pytest.mark.filterwarnings("ignore")  # of the converters, about their own insides
 def test_int8_model_says_what_the_float_one_says(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = YoloV5s(3).eval()
+    network = YoloV5s(3).eval().channels_last()  # as training leaves it
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (SIZE_PX, SIZE_PX, 3), np.uint8) for _ in range(8)]
     path = tmp_path / "model.tflite"
