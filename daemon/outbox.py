@@ -8,24 +8,21 @@ alert: it is then kept in memory, in the same order, and moves to disk when that
 
 from __future__ import annotations
 
-import fcntl
 import heapq
 import logging
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import TypeVar, cast
 
 from daemon.config import OutboxConfig
 from daemon.outbox_policy import Entry, Limits, Plan, make_room
 from daemon.outbox_recovery import Recovery, begin_anew, open_store
-from daemon.outbox_sequence import RESERVE, HighWater, SequenceFile
+from daemon.outbox_sequence import SequenceCounter, SequenceFile
+from daemon.outbox_stats import COUNTERS, OutboxStats
 from daemon.outbox_store import (
     CHECKPOINT_BYTES,
     PARTS,
@@ -33,6 +30,7 @@ from daemon.outbox_store import (
     Message,
     MessageStore,
 )
+from daemon.process_lock import LockedError, ProcessLock
 from updater.errors import StorageError
 
 SPARE_LIMITS = Limits(max_messages=500, max_bytes=8_000_000)
@@ -41,10 +39,6 @@ SPARE_LIMITS = Limits(max_messages=500, max_bytes=8_000_000)
 RETRY_S = 10.0
 """Between two tries to write what is in memory to a disk that refuses; a dying card may take
 seconds to say no, and an alert waits meanwhile."""
-
-COUNTERS = ("dropped_updates", "dropped_others", "dropped_snapshots", "damaged", "undeliverable")
-UNKNOWN_START_BITS = 40
-"""Numbers stay below 2**53 for ever, which JSON readers hold exactly (RFC 8259, section 6)."""
 
 _SEQUENCE = "sequence"
 _T = TypeVar("_T")
@@ -80,59 +74,23 @@ class Receipt:
     durable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxStats:
-    """How the outbox stands.
-
-    Attributes:
-        messages: messages that wait.
-        size_bytes: what they take.
-        in_memory: messages of these that are not on disk, because it refused.
-        dropped_updates: messages of updates dropped because the outbox was full, since it exists.
-        dropped_others: messages of starts and ends dropped for the same reason.
-        dropped_snapshots: snapshots left out because one alone was larger than the outbox.
-        damaged: messages whose check did not hold when they were read.
-        undeliverable: messages given up because the broker closes the connection over them.
-        last_error: what the disk said last; empty when it works.
-        recovery: what was done about a damaged file since the process started; empty if nothing.
-    """
-
-    messages: int
-    size_bytes: int
-    in_memory: int
-    dropped_updates: int
-    dropped_others: int
-    dropped_snapshots: int
-    damaged: int
-    undeliverable: int
-    last_error: str
-    recovery: str
-
-    @property
-    def dropped(self) -> int:
-        """Messages that will never arrive."""
-        return (
-            self.dropped_updates
-            + self.dropped_others
-            + self.dropped_snapshots
-            + self.damaged
-            + self.undeliverable
-        )
-
-
 class Outbox:
     """The queue between the rules and the broker; one process owns it, any thread may use it.
 
     Args:
         config: where it lies and how much it holds.
+        monotonic_s: a clock that never goes back, seconds; only for the pace of tries.
 
     Raises:
         StorageError: another process has it open. A disk that refuses raises nothing here: the
             outbox then works in memory, says so in :meth:`stats`, and tries again with each put.
     """
 
-    def __init__(self, config: OutboxConfig) -> None:
+    def __init__(
+        self, config: OutboxConfig, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = config.path
+        self._monotonic_s = monotonic_s
         self._limits = Limits(config.max_rows, config.max_bytes)
         self._mutex = threading.Lock()
         self._spare = MessageStore(None)
@@ -142,22 +100,14 @@ class Outbox:
         self._last_error = ""
         self._recovery: Recovery | None = None
         self._closed = False
-        self._retry_at_s = 0.0
-        self._lock_descriptor = _lock(config.path)
-        self._sequence_file = SequenceFile(config.path.with_name(config.path.name + ".sequence"))
-        self._high_water = HighWater()
-        self._next = 1
-        try:
-            self._high_water = self._sequence_file.read()
-        except StorageError as error:
-            self._note_error(error)
-        opened = self._on_disk(lambda store: True) is not None
-        if not opened and self._high_water == HighWater():
-            # Nothing is known of the numbers used before: begin far from all of them.
-            self._next = 1 + secrets.randbits(UNKNOWN_START_BITS)
-        elif not opened or self._recovery is not None:
-            self._next = max(self._next, self._high_water.reserved + 1)
-        self._next = max(self._next, self._high_water.unsaved + 1)
+        self._retry_at_s = float("-inf")
+        self._open_error = StorageError("is not open", where=str(config.path))
+        self._lock = self._make_lock()
+        self._sequence = SequenceCounter(
+            SequenceFile(config.path.with_name(config.path.name + ".sequence"))
+        )
+        if self._on_disk(lambda store: True) is None:
+            self._sequence.resume_blind()
 
     def put(self, make: Callable[[int], Sequence[Draft]], *, expendable: bool) -> Receipt:
         """Stores an event; on disk when this returns, where the disk allows it.
@@ -171,20 +121,18 @@ class Outbox:
         """
         with self._mutex:
             self._check_open()
-            sequence = self._next
+            sequence = self._sequence.take()
             messages = tuple(
                 Message(sequence * PARTS + part, draft.topic, draft.payload, expendable)
                 for part, draft in enumerate(make(sequence))
             )
             if not 0 < len(messages) <= PARTS:
                 raise ValueError(f"an event has 1 to {PARTS} messages, not {len(messages)}")
-            self._next += 1
-            self._reserve()
             kept = self._on_disk(lambda store: self._put_on_disk(store, messages))
             if kept is not None:
                 self._last_error = ""
                 return Receipt(sequence, kept=kept, durable=kept)
-            self._write_high_water(HighWater(self._high_water.reserved, sequence))
+            self._sequence.unsaved(sequence)
             kept = self._put(self._spare, SPARE_LIMITS, messages)
             return Receipt(sequence, kept=kept, durable=False)
 
@@ -224,9 +172,7 @@ class Outbox:
         with self._mutex:
             if self._closed:
                 return
-            now_s = time.monotonic()
-            if (self._done or self._spare.messages) and now_s >= self._retry_at_s:
-                self._retry_at_s = now_s + RETRY_S
+            if (self._done or self._spare.messages) and self._may_retry():
                 self._on_disk(self._catch_up)
             if self._disk is not None:
                 self._on_disk(lambda store: store.checkpoint(CHECKPOINT_BYTES))
@@ -235,7 +181,7 @@ class Outbox:
         """A text kept by :meth:`keep_note`, ``""`` if there is none or it cannot be read."""
         with self._mutex:
             self._check_open()
-            return self._on_disk(lambda store: store.note(name)) or self._spare.note(name)
+            return self._spare.note(name) or self._on_disk(lambda store: store.note(name)) or ""
 
     def keep_note(self, name: str, value: str) -> None:
         """Keeps a text across restarts, where the disk allows it."""
@@ -249,7 +195,8 @@ class Outbox:
         with self._mutex:
             disk = self._disk
             return OutboxStats(
-                messages=self._spare.messages + (disk.messages if disk else 0) - len(self._done),
+                messages=self._spare.messages
+                + (max(0, disk.messages - len(self._done)) if disk else 0),
                 size_bytes=self._spare.size_bytes + (disk.size_bytes if disk else 0),
                 in_memory=self._spare.messages,
                 last_error=self._last_error,
@@ -277,8 +224,8 @@ class Outbox:
                         store.close()
                     except StorageError as error:
                         self._note_error(error)
-            if self._lock_descriptor is not None:
-                os.close(self._lock_descriptor)
+            if self._lock is not None:
+                self._lock.release()
 
     def __enter__(self) -> Outbox:
         return self
@@ -307,7 +254,7 @@ class Outbox:
         store.put(
             messages,
             drop=[entry.sequence for entry in plan.drop],
-            counters={**counts, _SEQUENCE: self._next - 1},
+            counters={**counts, _SEQUENCE: self._sequence.last},
         )
         if (lost := sum(counts.values()) - sum(self._counts.values())) > 0:
             _log.warning("%s: full, %d messages dropped", store.where, lost)
@@ -393,8 +340,21 @@ class Outbox:
             return None
         return result
 
+    def _may_retry(self) -> bool:
+        now_s = self._monotonic_s()
+        if now_s < self._retry_at_s:
+            return False
+        self._retry_at_s = now_s + RETRY_S
+        return True
+
     def _open(self) -> MessageStore:
-        store, recovery = open_store(self._path)
+        if not self._may_retry():
+            raise StorageError(self._open_error.what, where=self._open_error.where)
+        try:
+            store, recovery = open_store(self._path)
+        except StorageError as error:
+            self._open_error = error
+            raise
         return self._take_over(store, recovery)
 
     def _replace(self, damaged: MessageStore, error: DamagedStoreError) -> MessageStore:
@@ -407,23 +367,29 @@ class Outbox:
         if recovery is not None:
             self._recovery = recovery
         saved = store.counters()
-        self._next = max(self._next, saved.get(_SEQUENCE, 0) + 1)
+        self._sequence.resume(saved.get(_SEQUENCE), damaged=recovery is not None)
         for name in COUNTERS:
             self._counts[name] = max(self._counts[name], saved.get(name, 0))
         self._disk = store
         return store
 
-    def _reserve(self) -> None:
-        if self._next - 1 > self._high_water.reserved:
-            self._write_high_water(HighWater(self._next - 1 + RESERVE, self._high_water.unsaved))
-
-    def _write_high_water(self, high_water: HighWater) -> None:
+    def _make_lock(self) -> ProcessLock | None:
+        """Keeps other processes out; a disk that refuses even that lets nobody in anyway."""
         try:
-            self._sequence_file.write(high_water)
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            return ProcessLock(
+                self._path.with_name(self._path.name + ".lock"),
+                hint="Only one camera process may own an outbox; is the service running?",
+            )
+        except LockedError:
+            raise
         except StorageError as error:
             self._note_error(error)
-        else:
-            self._high_water = high_water
+        except OSError as error:
+            self._note_error(
+                StorageError(f"cannot be made: {error.strerror}", where=str(self._path.parent))
+            )
+        return None
 
     def _note_error(self, error: StorageError) -> None:
         if str(error) != self._last_error:  # said once, not with every alert
@@ -452,31 +418,3 @@ def _first(messages: Iterable[Message], max_messages: int, max_bytes: int) -> It
         if count == max_messages or (count and size_bytes > max_bytes):
             return
         yield message
-
-
-def _lock(path: Path) -> int | None:
-    """Keeps other processes out until this one ends, however it ends.
-
-    Returns:
-        A descriptor to close, or None if the disk refuses even that.
-
-    Raises:
-        StorageError: another process has it.
-    """
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        _log.error("%s: cannot be made: %s", lock_path, error.strerror)
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StorageError(
-            "is in use by another process",
-            where=str(path),
-            hint="Only one camera process may own an outbox; is the service running?",
-        ) from None
-    return descriptor
