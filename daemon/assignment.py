@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 def assign(cost: NDArray[np.float64], worst: float) -> tuple[tuple[int, int], ...]:
     """Matches rows with columns so that the sum of ``cost - worst`` over the pairs is least.
 
-    A pair dearer than ``worst`` is never made, and leaving a row alone costs as much as the worst
-    pair: so one good match is not given up for two barely possible ones.
+    A pair dearer than ``worst`` is never made, and leaving a row alone costs as much as such a
+    pair: a small ``worst`` keeps a good match rather than two barely possible ones, a great one
+    makes as many pairs as can be.
 
     The method is Kuhn's Hungarian one in the form with potentials and shortest augmenting paths:
     R. Jonker, A. Volgenant, "A Shortest Augmenting Path Algorithm for Dense and Sparse Linear

@@ -93,9 +93,7 @@ def _parse(text: str, where: str) -> _Span:
     if start_min == DAY_MIN:
         raise ConfigError(f"'{text}' starts at 24:00", where=where, hint="Use 00:00 of next day")
     if end_min == start_min:
-        raise ConfigError(
-            f"'{text}' has no length", where=where, hint="A whole day is 00:00-24:00"
-        )
+        raise ConfigError(f"'{text}' has no length", where=where, hint="A whole day is 00:00-24:00")
     if end_min < start_min:
         end_min += DAY_MIN
     days: set[int] = set()

@@ -55,9 +55,7 @@ class ConstantVelocity:
     @classmethod
     def start(cls, x: float, y: float, body_px: float) -> ConstantVelocity:
         """A box seen for the first time, of a body size in pixels."""
-        return cls(
-            x, y, 0.0, 0.0, (PLACE_NOISE * body_px) ** 2, 0.0, (START_SPEED * body_px) ** 2
-        )
+        return cls(x, y, 0.0, 0.0, (PLACE_NOISE * body_px) ** 2, 0.0, (START_SPEED * body_px) ** 2)
 
     def predict(self, step_s: float, body_px: float) -> None:
         """Moves the state on by a time."""

@@ -231,9 +231,7 @@ class RuleEngine:
         now_s = media_time_s if self._now_s is None else max(media_time_s, self._now_s)
         return tuple(self._end(violation, now_s) for violation in list(self._open))
 
-    def _zone_of(
-        self, track: Track, local_time: datetime, width: int, height: int
-    ) -> str | None:
+    def _zone_of(self, track: Track, local_time: datetime, width: int, height: int) -> str | None:
         """The zone in whose hours the person stands now, or None."""
         point = share_of_picture(ground_px(track.subject, track.box), width, height)
         if self._zones.ignored(point):
@@ -318,8 +316,7 @@ class RuleEngine:
             return []
         violation.last_true_s = now_s
         graver = (
-            violation.kind is Violation.HELMET_UNSEEN
-            and self._kind(person) is Violation.BARE_HEAD
+            violation.kind is Violation.HELMET_UNSEEN and self._kind(person) is Violation.BARE_HEAD
         )
         if graver:
             violation.kind = Violation.BARE_HEAD

@@ -23,9 +23,12 @@ SAME_HEAD_INSIDE = 0.6
 """Head boxes of either class are opinions on one head if this share of the smaller lies in the
 larger; heads of two people overlap less, even shoulder to shoulder."""
 
-UPPER_PART = 0.45
-"""Share of a person's box, from the top, in which the centre of the head lies. Upright it is at
-0.07 to 0.15; bent over, sitting, or cut at the hips it comes down to this."""
+UPPER_PART = 0.3
+"""Share of an upright person's box, from the top, in which the centre of the head lies: usually at
+0.07, with the arms raised over the head down to here. A helmet carried in the hand is lower."""
+
+UPPER_PART_SQUAT = 0.45
+"""The same for a box that is not upright: of somebody bent over, sitting, or cut at the hips."""
 
 ABOVE_TOP = 0.12
 """How far over the person's box the head's centre may lie, in heights of the box: a detector often
@@ -35,9 +38,10 @@ BESIDE = 0.6
 """How far from the person's middle line the head's centre may lie, in widths of the box: a person
 who leans or reaches has the head at the edge of the box."""
 
-HEAD_HEIGHT = (0.06, 0.85)
-"""Least and greatest height of a head in heights of the person's box: half of what a standing
-person has (1/7.5), and a close-up of head and shoulders."""
+HEAD_SIZE = (0.06, 0.85)
+"""Least and greatest size of a head in heights of the person's box: half of what a standing person
+has (1/7.5), and a close-up of head and shoulders. The size is the larger side, since the picture's
+edge may cut the other."""
 
 DOUBLE_INSIDE = 0.8
 DOUBLE_SHIFT = 0.25
@@ -48,8 +52,8 @@ EDGE = 0.01
 """A box nearer to the picture's edge than this share of its height is cut by it."""
 
 UPRIGHT = 1.8
-"""Height over width from which a box cut by the upper edge still shows a whole standing person,
-head included; legs alone are squatter."""
+"""Height over width from which a box shows a whole standing person, head included. Squatter are
+people bent or sitting, head and shoulders, and legs alone at the picture's upper edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +128,7 @@ def sightings(
         People, surest first.
     """
     bodies = _strongest(detections.of_class(PERSON), least_score)
-    heads = _heads(
-        _strongest(detections.of_class(HELMET) + detections.of_class(HEAD), least_score)
-    )
+    heads = _heads(_strongest(detections.of_class(HELMET) + detections.of_class(HEAD), least_score))
     fits = np.array(
         [[_misfit(body.box, head.box) for head in heads] for body in bodies], np.float64
     ).reshape(len(bodies), len(heads))
@@ -178,7 +180,7 @@ def _heads(found: list[Detection]) -> list[Head]:
     ]
 
 
-_WORST_FIT = math.hypot(2 * BESIDE, 4 * UPPER_PART)
+_WORST_FIT = math.hypot(2 * BESIDE, 4 * UPPER_PART_SQUAT)
 
 
 def _misfit(body: Box, head: Box) -> float:
@@ -190,16 +192,21 @@ def _misfit(body: Box, head: Box) -> float:
     head_x, head_y = (head.x1 + head.x2) / 2, (head.y1 + head.y2) / 2
     aside = (head_x - (body.x1 + body.x2) / 2) / body.width
     down = (head_y - body.y1) / body.height
-    share = head.height / body.height
     possible = (
         abs(aside) <= BESIDE
-        and -ABOVE_TOP <= down <= UPPER_PART
-        and HEAD_HEIGHT[0] <= share <= HEAD_HEIGHT[1]
+        and -ABOVE_TOP <= down <= (UPPER_PART if _upright(body) else UPPER_PART_SQUAT)
+        and sizes_fit(body, head)
         and head.width <= 1.2 * body.width
     )
     if not possible:
         return math.inf
     return math.hypot(2 * aside, 4 * (head.y1 - body.y1) / body.height)
+
+
+def sizes_fit(body: Box, head: Box) -> bool:
+    """Whether a head may be of the same person as a body, by its size."""
+    share = max(head.height, head.width) / max(body.height, 1.0)
+    return HEAD_SIZE[0] <= share <= HEAD_SIZE[1]
 
 
 def _without_doubles(people: list[Sighting]) -> list[Sighting]:
@@ -228,7 +235,11 @@ def _doubles(one: Sighting, other: Sighting) -> bool:
 
 
 def _cut_at_top(body: Box) -> bool:
-    return body.y1 <= EDGE * body.height and body.height < UPRIGHT * body.width
+    return body.y1 <= EDGE * body.height and not _upright(body)
+
+
+def _upright(body: Box) -> bool:
+    return body.height >= UPRIGHT * body.width
 
 
 def _holds(body: Box, head: Box) -> bool:

@@ -28,7 +28,7 @@ from daemon.detections import HEAD, PERSON, Detections
 from daemon.evidence import Judgement, judge
 from daemon.frames import Box
 from daemon.kalman import ConstantVelocity
-from daemon.sightings import HEAD_HEIGHT, Sighting, overlap, sightings
+from daemon.sightings import Sighting, overlap, sightings, sizes_fit
 from daemon.tracks import Evidence, Track
 
 LEAST_IOU = 0.2
@@ -273,7 +273,7 @@ def _like_boxes(track: _Followed, person: Sighting) -> tuple[Box, Box | None]:
             return expected, person.body
         assert person.head is not None
         head = person.head.box
-        if not HEAD_HEIGHT[0] <= head.height / expected.height <= HEAD_HEIGHT[1]:
+        if not sizes_fit(expected, head):
             return expected, None
         middle = (head.x1 + head.x2) / 2
         half = expected.width / 2
@@ -281,7 +281,7 @@ def _like_boxes(track: _Followed, person: Sighting) -> tuple[Box, Box | None]:
     if person.head is not None:
         return expected, person.head.box
     body = person.box
-    if not HEAD_HEIGHT[0] <= expected.height / body.height <= HEAD_HEIGHT[1]:
+    if not sizes_fit(body, expected):
         return expected, None
     middle = (body.x1 + body.x2) / 2
     half = expected.width / 2
