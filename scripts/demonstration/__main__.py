@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,16 +27,17 @@ STOP_TIMEOUT_S = 10.0
 """The daemon stops within 5 s; after twice that it is killed."""
 
 
-def configuration(port: int, state: Path) -> str:
+def configuration(port: int, model: Path, state: Path) -> str:
     """The daemon's TOML file: everything that must not be where an installed Sitewatch keeps it.
 
     Args:
         port: of the broker on loopback.
+        model: bundle's folder.
         state: folder for what the daemon keeps on disk.
     """
     sections: dict[str, dict[str, Any]] = {
         "device": {"id": DEVICE, "name": "Demonstration"},
-        "model": {"bundle": str(BUNDLE), "runtime_cache": str(state / "runtime.json")},
+        "model": {"bundle": str(model), "runtime_cache": str(state / "runtime.json")},
         "mqtt": {"host": "127.0.0.1", "port": port},
         "outbox": {"path": str(state / "outbox.sqlite3")},
         "captures": {"folder": str(OUTPUT / "captures")},
@@ -48,8 +50,8 @@ def configuration(port: int, state: Path) -> str:
     )
 
 
-def run_daemon(config: Path, video: Path) -> dict[str, Any]:
-    """Runs ``sitewatch run`` to the end of the video.
+def run_daemon(command: list[str]) -> dict[str, Any]:
+    """Runs ``sitewatch run`` to the end of its source.
 
     Returns:
         The summary that it prints as its last line.
@@ -58,7 +60,6 @@ def run_daemon(config: Path, video: Path) -> dict[str, Any]:
         DemonstrationError: it failed; its own words are shown.
     """
     log = OUTPUT / "daemon.log"
-    command = [str(SITEWATCH), "run", "--config", str(config), "--source", str(video)]
     with log.open("wb") as errors:
         daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
@@ -99,18 +100,17 @@ def judge_sample(subscriber: Subscriber) -> list[str]:
     return wrong
 
 
-def demonstrate(video: Path | None, *, embedded_broker: bool) -> int:
+def demonstrate(video: Path | None, *, model: Path, embedded_broker: bool) -> int:
     """The whole demonstration.
 
     Args:
         video: any video; None makes and judges the sample.
+        model: bundle's folder.
         embedded_broker: whether to use the embedded broker even where Mosquitto is installed.
 
     Returns:
         0 if everything went well and, on the sample, what was expected happened.
     """
-    if not BUNDLE.is_dir():
-        raise DemonstrationError(f"no model bundle in {BUNDLE}", hint="Is the clone complete?")
     if video is not None and not video.is_file():
         raise SourceError("no such file", where=str(video))
     shutil.rmtree(OUTPUT, ignore_errors=True)
@@ -127,10 +127,11 @@ def demonstrate(video: Path | None, *, embedded_broker: bool) -> int:
         Subscriber(broker.port, DEVICE, OUTPUT) as subscriber,
     ):
         config = OUTPUT / "sitewatch.toml"
-        config.write_text(configuration(broker.port, Path(state)))
+        config.write_text(configuration(broker.port, model.resolve(), Path(state)))
         print(f"demo: broker: {broker.name} on 127.0.0.1:{broker.port}; subscribed to its alerts")
-        print(f"demo: sitewatch run --config {config} --source {played}", flush=True)
-        summary = run_daemon(config, played)
+        command = [str(SITEWATCH), "run", "--config", str(config), "--source", str(played)]
+        print(f"demo: {shlex.join(command)}", flush=True)
+        summary = run_daemon(command)
         subscriber.drain()
     print(f"\ndemo: the daemon's summary: {json.dumps(summary)}")
     print(f"demo: {len(subscriber.pictures)} annotated pictures, the log and the rest: {OUTPUT}")
@@ -149,13 +150,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("video", nargs="?", type=Path, metavar="VIDEO", help="default: a sample")
     parser.add_argument(
+        "--model", type=Path, default=BUNDLE, metavar="BUNDLE", help="default: Sitewatch's own"
+    )
+    parser.add_argument(
         "--embedded-broker", action="store_true", help="even where Mosquitto is installed"
     )
     arguments = parser.parse_args()
     # A polite kill must clean up like Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return demonstrate(arguments.video, embedded_broker=arguments.embedded_broker)
+        return demonstrate(
+            arguments.video,
+            model=arguments.model,
+            embedded_broker=arguments.embedded_broker,
+        )
     except SitewatchError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code
