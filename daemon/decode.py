@@ -208,8 +208,7 @@ def check_scores(layout: OutputLayout, outputs: Sequence[TensorValues]) -> None:
         real = dequantiser(tensor).real(np.array([part.min(), part.max()]))
         if not (real[0] >= -SIGMOID_SLACK and real[1] <= 1 + SIGMOID_SLACK):
             raise ModelError(
-                f"scores from {real[0]:g} to {real[1]:g} are not probabilities",
-                where=str(tensor),
+                f"scores from {real[0]:g} to {real[1]:g} are not probabilities, in {tensor}",
                 hint="Export the model with the sigmoid as its last step",
             )
 

@@ -26,6 +26,7 @@ from daemon.prepare import Canvas
 from daemon.runtime import InferenceRuntime
 from daemon.runtime_choice import open_runtime
 from daemon.tensors import TensorValues
+from updater.errors import ModelError
 
 MIN_SCORE = 0.001
 """Least threshold: what evaluations use; lower ones turn all of the background into floats."""
@@ -81,7 +82,12 @@ class Detector:
             ModelError: no runtime can run the model, or its layout is unknown.
         """
         files = read_model(config)
-        return cls(files, open_runtime(files, config), config)
+        runtime = open_runtime(files, config)
+        try:
+            return cls(files, runtime, config)
+        except ModelError as error:
+            runtime.close()
+            raise ModelError(error.what, where=str(files.where), hint=error.hint) from error
 
     def configure(self, config: ModelConfig) -> None:
         """Takes over the thresholds of a (new) configuration; 0 means the manifest's."""

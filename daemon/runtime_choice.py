@@ -56,9 +56,10 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
                 kind, files.content, threads=config.threads, where=str(files.where)
             )
         except ModelError as error:
-            log.warning("runtime skipped: %s", error)
             failures.append(error)
             continue
+        for failure in failures:
+            log.warning("a runtime was skipped: %s", failure)
         log.info("model %s runs in %s, %d threads", files.version, kind.name, config.threads)
         return runtime
     if len(failures) == 1:

@@ -1,0 +1,125 @@
+"""Suppression against a reference that compares pair by pair, written apart from the code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from daemon.iou import areas, iou_matrix
+from daemon.nms import suppress
+
+Row = tuple[float, float, float, float]
+
+
+def plain_iou(a: Row, b: Row) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(0.0, width) * max(0.0, height)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def plain_nms(
+    boxes: list[Row], scores: list[float], classes: list[int], threshold: float
+) -> list[int]:
+    kept: list[int] = []
+    for index in sorted(range(len(boxes)), key=lambda i: (-scores[i], i)):
+        rivals = [k for k in kept if classes[k] == classes[index]]
+        if all(plain_iou(boxes[k], boxes[index]) <= threshold for k in rivals):
+            kept.append(index)
+    return kept
+
+
+# Whole pixels: then float32 and Python's floats see the very same IoU.
+corners = st.tuples(
+    st.integers(0, 40), st.integers(0, 40), st.integers(1, 30), st.integers(1, 30)
+).map(lambda c: (float(c[0]), float(c[1]), float(c[0] + c[2]), float(c[1] + c[3])))
+found = st.lists(st.tuples(corners, st.integers(1, 50), st.integers(0, 2)), max_size=60)
+# No IoU of whole pixels up to 70x70 equals these.
+thresholds = st.sampled_from([0.2501, 0.4501, 0.6001, 0.7001])
+
+
+def arrays(
+    rows: list[tuple[Row, int, int]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    boxes = np.array([row[0] for row in rows], np.float32).reshape(-1, 4)
+    scores = np.array([row[1] / 64 for row in rows], np.float32)
+    return boxes, scores, np.array([row[2] for row in rows], np.int32)
+
+
+@given(found, thresholds)
+def test_agrees_with_the_plain_reference(
+    rows: list[tuple[Row, int, int]], threshold: float
+) -> None:
+    boxes, scores, classes = arrays(rows)
+
+    kept = suppress(boxes, scores, classes, iou_threshold=threshold)
+
+    expected = plain_nms(
+        [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], threshold
+    )
+    assert kept.tolist() == expected
+
+
+@given(found, thresholds)
+def test_a_second_time_changes_nothing(rows: list[tuple[Row, int, int]], threshold: float) -> None:
+    boxes, scores, classes = arrays(rows)
+    kept = suppress(boxes, scores, classes, iou_threshold=threshold)
+
+    again = suppress(boxes[kept], scores[kept], classes[kept], iou_threshold=threshold)
+
+    assert again.tolist() == list(range(len(kept)))
+
+
+@given(found, thresholds)
+def test_no_two_kept_boxes_of_a_class_overlap_more_than_allowed(
+    rows: list[tuple[Row, int, int]], threshold: float
+) -> None:
+    boxes, scores, classes = arrays(rows)
+    kept = suppress(boxes, scores, classes, iou_threshold=threshold)
+
+    overlaps = iou_matrix(boxes[kept], boxes[kept])
+    same = classes[kept][:, np.newaxis] == classes[kept]
+    np.fill_diagonal(overlaps, 0)
+    assert not (overlaps[same] > threshold).any()
+    assert (np.diff(scores[kept]) <= 0).all()
+
+
+def test_candidates_and_results_are_bounded() -> None:
+    apart = np.arange(50, dtype=np.float32)[:, np.newaxis] * 10 + np.array([0, 0, 5, 5], np.float32)
+    scores = np.linspace(0.1, 0.9, 50, dtype=np.float32)
+    classes = np.zeros(50, np.int32)
+
+    few = suppress(apart, scores, classes, iou_threshold=0.5, max_results=7)
+    seen = suppress(apart, scores, classes, iou_threshold=0.5, max_candidates=20)
+
+    assert few.tolist() == list(range(49, 42, -1))
+    assert seen.tolist() == list(range(49, 29, -1))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_none_and_one(count: int) -> None:
+    boxes, scores = np.ones((count, 4), np.float32), np.ones(count, np.float32)
+    kept = suppress(boxes, scores, np.zeros(count, np.int32), iou_threshold=0.5)
+    assert kept.tolist() == list(range(count))
+
+
+@given(st.lists(corners, max_size=8), st.lists(corners, max_size=8))
+def test_iou_agrees_with_the_plain_reference(left: list[Row], right: list[Row]) -> None:
+    a = np.array(left, np.float32).reshape(-1, 4)
+    b = np.array(right, np.float32).reshape(-1, 4)
+
+    overlaps = iou_matrix(a, b)
+
+    assert overlaps.shape == (len(left), len(right))
+    expected = np.array([[plain_iou(x, y) for y in right] for x in left]).reshape(overlaps.shape)
+    np.testing.assert_allclose(overlaps, expected, atol=1e-6)
+
+
+def test_empty_boxes_overlap_nothing() -> None:
+    boxes = np.array([[5, 5, 5, 5], [9, 9, 3, 3], [0, 0, 10, 10]], np.float32)
+    assert areas(boxes).tolist() == [0, 0, 100]
+    assert iou_matrix(boxes, boxes).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
