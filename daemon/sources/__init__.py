@@ -7,6 +7,7 @@ from pathlib import Path
 from daemon.config import SourceConfig
 from daemon.sources.base import Source
 from daemon.sources.folder import PICTURE_SUFFIXES, FolderSource
+from daemon.sources.picamera import PicameraSource
 from daemon.sources.rtsp import RtspSource
 from daemon.sources.v4l2 import V4l2Source, attempts
 from daemon.sources.videofile import VideoFileSource
@@ -49,7 +50,26 @@ def open_source(config: SourceConfig, small_size: tuple[int, int]) -> Source:
             # Several attempts must fit in before the source counts as dead.
             network_timeout_s=min(_MAX_NETWORK_TIMEOUT_S, config.stall_timeout_s / 3),
         )
-    raise ConfigError(f"is no kind of source: {config.kind!r}", where="source.kind")
+    return PicameraSource(
+        _camera_number(config.location),
+        width=config.width,
+        height=config.height,
+        small_size=small_size,
+        frames_per_second=config.frames_per_second,
+        stall_timeout_s=config.stall_timeout_s,
+    )
+
+
+def _camera_number(location: str) -> int:
+    if not location:
+        return 0
+    if not (location.isascii() and location.isdigit()):
+        raise ConfigError(
+            f"{location!r} is no number of a camera",
+            where="source.location",
+            hint="For kind 'picamera2' it is empty or the camera's number, from 0 on",
+        )
+    return int(location)
 
 
 def guess_kind(location: str) -> str:
