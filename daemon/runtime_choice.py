@@ -39,12 +39,12 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
     present = installed()
     wanted = [entry for entry in present if config.runtime in ("auto", entry[0].name)]
     if not wanted:
-        names = "no runtime" if config.runtime == "auto" else config.runtime
+        what = "no runtime is" if config.runtime == "auto" else f"{config.runtime} is not"
         packages = " or ".join(
             kind.distribution for kind in KINDS if config.runtime in ("auto", kind.name)
         )
         raise ModelError(
-            f"{names} is installed",
+            f"{what} installed",
             where="model.runtime",
             hint=f"Install it: pip install {packages}",
         )

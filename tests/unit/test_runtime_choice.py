@@ -1,0 +1,141 @@
+"""The choice between the real runtimes that are installed here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daemon import runtime_choice
+from daemon.model import read_model
+from daemon.runtime import LITERT, TFLITE_RUNTIME, RuntimeKind, installed
+from daemon.runtime_choice import machine, open_runtime
+from tests.support.models import config
+from updater.errors import ModelError
+
+BOTH = pytest.mark.skipif(len(installed()) < 2, reason="tflite-runtime has no wheel here")
+ABSENT = RuntimeKind("absent", "no_such_runtime.interpreter", "no-such-runtime")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in installed()], ids=lambda kind: kind.name)
+def test_the_configured_runtime_is_used_and_nothing_is_measured(
+    tmp_path: Path, kind: RuntimeKind
+) -> None:
+    wanted = config(tmp_path, runtime=kind.name)
+    assert open_runtime(read_model(wanted), wanted).kind == kind
+    assert not wanted.runtime_cache.exists()
+
+
+@BOTH
+def test_auto_measures_both_once_and_keeps_the_faster(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = config(tmp_path, runtime="auto")
+    files = read_model(wanted)
+
+    with caplog.at_level(logging.INFO):
+        first = open_runtime(files, wanted)
+
+    (entry,) = json.loads(wanted.runtime_cache.read_text())
+    times = entry["milliseconds"]
+    assert set(times) == {"litert", "tflite-runtime"}
+    assert first.kind.name == min(times, key=times.get)
+    assert entry["question"]["model_sha256"] == files.sha256
+    assert entry["question"]["threads"] == 1
+    before = wanted.runtime_cache.read_bytes()
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert open_runtime(files, wanted).kind == first.kind
+    assert " ms with" not in caplog.text
+    assert wanted.runtime_cache.read_bytes() == before
+
+
+@BOTH
+@pytest.mark.parametrize("faster", [LITERT, TFLITE_RUNTIME], ids=lambda kind: kind.name)
+def test_what_was_measured_decides(tmp_path: Path, faster: RuntimeKind) -> None:
+    wanted = config(tmp_path, runtime="auto")
+    files = read_model(wanted)
+    open_runtime(files, wanted)
+    (entry,) = json.loads(wanted.runtime_cache.read_text())
+    entry["milliseconds"] = {
+        kind.name: 1.0 if kind is faster else 2.0 for kind in (LITERT, TFLITE_RUNTIME)
+    }
+    wanted.runtime_cache.write_text(json.dumps([entry]))
+
+    assert open_runtime(files, wanted).kind == faster
+
+
+def test_a_runtime_that_fails_is_named_and_another_takes_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = [(ABSENT, "1.0"), (LITERT, "2.0")]
+    monkeypatch.setattr(runtime_choice, "installed", lambda: present)
+    wanted = config(tmp_path, runtime="auto")
+
+    with caplog.at_level(logging.WARNING):
+        assert open_runtime(read_model(wanted), wanted).kind == LITERT
+
+    assert "runtime absent cannot run the model" in caplog.text
+
+
+def test_reasons_of_all_runtimes_are_told_when_none_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(ABSENT, name="other")
+    monkeypatch.setattr(runtime_choice, "installed", lambda: [(ABSENT, "1"), (other, "1")])
+    wanted = config(tmp_path, runtime="auto")
+
+    with pytest.raises(ModelError) as caught:
+        open_runtime(read_model(wanted), wanted)
+
+    assert "absent cannot be imported" in str(caught.value)
+    assert "other cannot be imported" in str(caught.value)
+    assert not wanted.runtime_cache.exists()
+
+
+def test_no_runtime_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_choice, "installed", tuple)
+    wanted = config(tmp_path, runtime="auto")
+    with pytest.raises(ModelError, match="pip install ai-edge-litert or tflite-runtime"):
+        open_runtime(read_model(wanted), wanted)
+
+
+def test_the_configured_runtime_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_choice, "installed", lambda: [(LITERT, "2.0")])
+    wanted = config(tmp_path, runtime="tflite-runtime")
+    with pytest.raises(ModelError, match="tflite-runtime is not installed") as caught:
+        open_runtime(read_model(wanted), wanted)
+    assert "pip install tflite-runtime" in str(caught.value)
+
+
+@BOTH
+def test_a_cache_that_cannot_be_written_does_not_stop_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = replace(config(tmp_path, runtime="auto"), runtime_cache=Path("/proc/no/cache.json"))
+    with caplog.at_level(logging.WARNING):
+        open_runtime(read_model(wanted), wanted)
+    assert "cannot be written, the next start measures again" in caplog.text
+
+
+def test_the_machine_is_told_by_its_processor_or_board() -> None:
+    assert machine().startswith(platform.machine())
+    assert "\0" not in machine()
+    assert "\n" not in machine()
+
+
+def test_a_board_is_told_by_the_device_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = tmp_path / "model"
+    board.write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    monkeypatch.setattr(runtime_choice, "MACHINE_FILES", (board,))
+    assert machine() == f"{platform.machine()} Raspberry Pi 5 Model B Rev 1.0"
+    monkeypatch.setattr(runtime_choice, "MACHINE_FILES", (tmp_path / "absent",))
+    assert machine() == platform.machine()
