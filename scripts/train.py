@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="greatest learning rate")
     parser.add_argument("--mosaic", type=float, help="share of mosaics, 0 to 1")
     parser.add_argument("--calm", type=float, help="share of the run, at its end, without them")
+    parser.add_argument("--frozen", type=int, help="first layers that stay as they are")
     parser.add_argument("--workers", type=int, help="loader processes; 0: in the training process")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")

@@ -54,7 +54,7 @@ def scenes() -> list[Scene]:
 
 def _portrait() -> Scene:
     """A bare head, close by."""
-    picture = data.astronaut()[:_PORTRAIT_ROWS_PX].astype(np.uint8)  # type: ignore[no-untyped-call]
+    picture = data.astronaut()[:_PORTRAIT_ROWS_PX].astype(np.uint8)
     person = (*_PERSON[:3], float(_PORTRAIT_ROWS_PX))
     return Scene("bare-head", picture, (("head", _HEAD), ("person", person)))
 
@@ -96,7 +96,7 @@ def _mirrored_small() -> Scene:
 
 def _nobody() -> Scene:
     """A cat: round, furry, and no person."""
-    cat = data.chelsea().astype(np.uint8)  # type: ignore[no-untyped-call]
+    cat = data.chelsea().astype(np.uint8)
     return Scene("nobody", cat, ())
 
 
