@@ -172,7 +172,8 @@ class Outbox:
         with self._mutex:
             if self._closed:
                 return
-            if (self._done or self._spare.messages) and self._may_retry():
+            behind = bool(self._done or self._spare.messages)
+            if behind and (self._disk is None or self._may_retry()):  # opening has its own pace
                 self._on_disk(self._catch_up)
             if self._disk is not None:
                 self._on_disk(lambda store: store.checkpoint(CHECKPOINT_BYTES))
