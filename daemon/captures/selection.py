@@ -141,6 +141,11 @@ class CaptureSelector:
         """Takes over changed bands, rates and distances."""
         self._config = config
 
+    @property
+    def holds_picture(self) -> bool:
+        """Whether an earlier frame is held in memory, since somebody was just missed in it."""
+        return self._held is not None
+
     def decide(
         self,
         frame: Frame,
