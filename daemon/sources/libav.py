@@ -166,3 +166,10 @@ def reason(error: Exception) -> str:
         text = error.strerror
         return text[0].lower() + text[1:] if text[1:2].islower() else text
     return type(error).__name__
+
+
+def code(error: Exception) -> int:
+    """The errno of an error of libav or of the system, 0 where it has none."""
+    if isinstance(error, av.error.FFmpegError | OSError) and error.errno is not None:
+        return error.errno
+    return 0

@@ -16,7 +16,7 @@ from daemon.config import SourceConfig
 from daemon.frames import Frame
 from daemon.picture import FrameConverter, LibavPicture
 from daemon.sources.base import RateLimit, Stamper
-from daemon.sources.libav import DamagedPacketError, LibavStream, reason
+from daemon.sources.libav import DamagedPacketError, LibavStream, code, reason
 from updater.errors import SourceError
 
 Options = dict[str, str]
@@ -100,7 +100,7 @@ class V4l2Source:
                 )
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 failure = error
-                if _code(error) in _HINTS:
+                if code(error) in _HINTS:
                     break
                 _log.debug("%s with %s: %s", self._device, options, reason(error))
             else:
@@ -111,7 +111,7 @@ class V4l2Source:
         raise SourceError(
             f"the camera cannot be opened: {reason(failure)}",
             where=self._device,
-            hint=_HINTS.get(_code(failure), "'v4l2-ctl -d DEVICE --all' tells what it can do"),
+            hint=_HINTS.get(code(failure), "'v4l2-ctl -d DEVICE --all' tells what it can do"),
         ) from failure
 
     def __exit__(
@@ -152,15 +152,8 @@ class V4l2Source:
                 raise SourceError(
                     f"the camera stopped delivering: {reason(error)}",
                     where=self._device,
-                    hint=_HINTS.get(_code(error), "Check its cable and its power supply"),
+                    hint=_HINTS.get(code(error), "Check its cable and its power supply"),
                 ) from error
             if frames and (stream.intra_only or self._limit.take(time.monotonic())):
                 return self._stamper.stamp(LibavPicture(frames[-1], self._converter))
         return None
-
-
-def _code(error: Exception) -> int:
-    """The errno of an error of libav or of the system, 0 where it has none."""
-    if isinstance(error, av.error.FFmpegError | OSError) and error.errno is not None:
-        return error.errno
-    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections import deque
@@ -15,11 +16,24 @@ import av.error
 from daemon.frames import Frame
 from daemon.picture import FrameConverter, LibavPicture
 from daemon.sources.base import MediaClock, Stamper
-from daemon.sources.libav import DamagedPacketError, LibavStream, reason, rotation_degrees
+from daemon.sources.libav import (
+    DamagedPacketError,
+    LibavStream,
+    code,
+    reason,
+    rotation_degrees,
+)
 from updater.errors import SourceError
 
 _FALLBACK_FRAMES_PER_SECOND = 25.0
 """Rate of a file that has neither time stamps nor a rate: that of PAL, libav's own guess too."""
+
+_OPTIONS = {
+    # Nothing but this very file is read: no play list that leads elsewhere, no network.
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,mjpeg,flv,"
+    "asf,ogg,mxf,nut,dv,gif,yuv4mpegpipe",
+}
 
 _MAX_DAMAGED_IN_A_ROW = 100
 """So many damaged packets one after another, and the rest is taken for lost."""
@@ -59,11 +73,8 @@ class VideoFileSource:
     def __enter__(self) -> Self:
         path = self._path
         try:
-            # "file:" keeps a colon in the name from being read as a protocol; the white list
-            # keeps a play list from leading elsewhere.
-            self._stream = LibavStream(
-                f"file:{path}", where=str(path), options={"protocol_whitelist": "file"}
-            )
+            # "file:" keeps a colon in the name from being read as a protocol.
+            self._stream = LibavStream(f"file:{path}", where=str(path), options=_OPTIONS)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise _cannot_open(path, error) from error
         self._clock = MediaClock(self._stream.frames_per_second or _FALLBACK_FRAMES_PER_SECOND)
@@ -163,9 +174,10 @@ def _cannot_open(path: Path, error: Exception) -> SourceError:
         return SourceError(
             "is a folder", where=str(path), hint="Use the source kind 'folder' for pictures"
         )
-    if isinstance(error, av.error.InvalidDataError):
+    # EINVAL is libav's answer to a format that is not on the white list.
+    if isinstance(error, av.error.InvalidDataError) or code(error) == errno.EINVAL:
         return SourceError(
-            "is no video, or one that was cut off before its index was written",
+            "is no video of a known format, or was cut off before its index was written",
             where=str(path),
             hint="Copy or record it again",
         )
