@@ -9,6 +9,7 @@ that has just gone is no error. The page ``docs/captures.md`` documents the form
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -279,6 +280,11 @@ def complete_names(file_names: Iterable[str]) -> list[str]:
         and NAME_PATTERN.fullmatch(stem := file_name.removesuffix(SIDECAR_SUFFIX))
         and f"{stem}{PICTURE_SUFFIX}" in present
     )
+
+
+def sha256_of(data: bytes) -> str:
+    """The digest as sidecars write it."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def sequence_of(name: str) -> int:

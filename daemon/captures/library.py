@@ -85,10 +85,7 @@ def picture(folder: Path, sidecar: stored.Sidecar) -> bytes:
             data = file.read(PICTURE_MAX_BYTES + 1)
     except OSError as error:
         raise pairs.failed(path, "read", error) from error
-    if (
-        len(data) != sidecar.picture.size_bytes
-        or hashlib.sha256(data).hexdigest() != sidecar.picture.sha256
-    ):
+    if len(data) != sidecar.picture.size_bytes or stored.sha256_of(data) != sidecar.picture.sha256:
         raise StorageError(
             "damaged: size or sha256 differ from the sidecar's",
             where=str(path),

@@ -6,8 +6,6 @@ folder without anything of the daemon.
 
 from __future__ import annotations
 
-import hashlib
-
 from daemon.captures.phash import to_hex
 from daemon.captures.reasons import CaptureReason, Subject
 from daemon.captures.selection import CaptureDecision, Kept
@@ -56,7 +54,7 @@ def build(
             width=detections.width,
             height=detections.height,
             size_bytes=len(jpeg),
-            sha256=hashlib.sha256(jpeg).hexdigest(),
+            sha256=stored.sha256_of(jpeg),
         ),
         model=stored.Model(version=detections.model_version, classes=detections.classes),
         detections=tuple(
