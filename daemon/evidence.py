@@ -36,8 +36,10 @@ KEPT_AT = 0.7
 """Hysteresis: a verdict holds until its median falls under this share of the threshold."""
 
 MEMORY_S = 10.0
-"""How long a verdict holds while no head is found at all: a worker seen with a helmet bends down or
-stands behind a beam for some seconds, and is not unprotected for that."""
+MEMORY_FACTOR = 2.0
+"""While no head is found a verdict holds for so many times as long as evidence has carried it, but
+at most for ``MEMORY_S``: a worker long seen with a helmet bends down or stands behind a beam for
+some seconds and is not unprotected for that; a helmet that flashed up once is soon forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,25 @@ class Judgement:
     Attributes:
         verdict: helmet, bare or unknown.
         score: median score behind it, the last one while it is only remembered; 0 for unknown.
-        supported_s: media time at which the evidence last carried it.
+        since_s: media time of the first head that carried it.
+        until_s: media time of the last head that carried it.
     """
 
     verdict: Verdict = Verdict.UNKNOWN
     score: float = 0.0
-    supported_s: float = 0.0
+    since_s: float = 0.0
+    until_s: float = 0.0
+
+    def carried(self, verdict: Verdict, score: float, head_s: float) -> Judgement:
+        """The judgement after heads, the last at ``head_s``, have carried a verdict."""
+        return Judgement(
+            verdict, score, self.since_s if verdict is self.verdict else head_s, head_s
+        )
+
+    def remembered(self, now_s: float) -> bool:
+        """Whether it still holds without evidence."""
+        longest_s = min(MEMORY_S, MEMORY_FACTOR * (self.until_s - self.since_s))
+        return self.verdict is not Verdict.UNKNOWN and now_s - self.until_s <= longest_s
 
 
 def judge(
@@ -66,30 +81,30 @@ def judge(
         rules: thresholds.
         now_s: media time.
     """
-    helmet, bare = medians(evidence, now_s)
+    heads = votes(evidence, now_s)
+    helmet = padded_median([one.helmet_score for one in heads])
+    bare = padded_median([one.bare_score for one in heads])
     helmet_limit, bare_limit = rules.helmet_score, rules.bare_score
     if before.verdict is Verdict.HELMET:
         helmet_limit *= KEPT_AT
     elif before.verdict is Verdict.BARE:
         bare_limit *= KEPT_AT
     if bare >= bare_limit and bare > helmet:
-        return Judgement(Verdict.BARE, bare, now_s)
+        return before.carried(Verdict.BARE, bare, heads[-1].media_time_s)
     if helmet >= helmet_limit and helmet >= bare:
-        return Judgement(Verdict.HELMET, helmet, now_s)
-    remembered = before.verdict is not Verdict.UNKNOWN and now_s - before.supported_s <= MEMORY_S
-    return before if remembered else Judgement(supported_s=now_s)
+        return before.carried(Verdict.HELMET, helmet, heads[-1].media_time_s)
+    return before if before.remembered(now_s) else Judgement()
 
 
-def medians(evidence: Sequence[Evidence], now_s: float) -> tuple[float, float]:
-    """Median helmet and bare-head score of the frames that vote; 0 and 0 where too few do."""
+def votes(evidence: Sequence[Evidence], now_s: float) -> list[Evidence]:
+    """The recent frames in which a head was found; none where it was found in too few."""
     recent = [one for one in evidence if now_s - one.media_time_s <= WINDOW_S]
     if len(recent) < LEAST_FRAMES:
         recent = list(evidence[-LEAST_FRAMES:])
-    votes = [one for one in recent if max(one.helmet_score, one.bare_score) >= VOTE_SCORE]
-    if not votes or len(votes) < LEAST_SHARE * len(recent):
-        return 0.0, 0.0
-    padding = [0.0] * (PADDED_TO - len(votes))
-    return (
-        statistics.median([one.helmet_score for one in votes] + padding),
-        statistics.median([one.bare_score for one in votes] + padding),
-    )
+    heads = [one for one in recent if max(one.helmet_score, one.bare_score) >= VOTE_SCORE]
+    return heads if len(heads) >= LEAST_SHARE * len(recent) else []
+
+
+def padded_median(scores: Sequence[float]) -> float:
+    """Median of scores, filled with zeros to ``PADDED_TO``."""
+    return statistics.median([*scores, *[0.0] * (PADDED_TO - len(scores))])

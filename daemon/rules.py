@@ -2,8 +2,9 @@
 
 ``docs/rules.md`` explains it on one page, with a drawing. In short: a person without a helmet, long
 enough and in the right place and hours, opens a violation (``start``); it stays one violation, with
-one id, while the person is there (``update``), and closes (``end``) when the helmet is on, or the
-person has been gone for ``end_after_s``.
+one id, while the person is there (``update``), and closes (``end``) when for ``end_after_s`` the
+person has been gone, elsewhere, or wearing a helmet. A helmet does not end it at once: scores that
+waver would end and start violations in turn.
 """
 
 from __future__ import annotations
@@ -25,10 +26,6 @@ from daemon.zones import Zones, share_of_picture
 WHOLE_PICTURE = ""
 """Zone of an event where no alert zone is configured."""
 
-HELMET_ENDS_S = 2.0
-"""A helmet must be seen for so long before it ends a violation: as long as evidence votes. Less,
-and scores that waver at the threshold would end and start violations in turn."""
-
 GAP_S = 1.0
 """Time between two looks at a person that still counts as seen steadily."""
 
@@ -48,8 +45,8 @@ MOST_OPEN = 128
 """Violations open at once; twice the tracks that can be followed. Beyond, the one whose person has
 been gone for longest is ended early."""
 
-_SPEED_SHARE = 0.5
-"""Weight of the newest step in the speed that is kept for a lost person."""
+SPEED_TIME_S = 0.5
+"""Time constant over which the speed that is kept for a lost person is smoothed."""
 
 _EPSILON_S = 1e-6
 """Sums of time steps come out a little under what they are."""
@@ -109,7 +106,6 @@ class _Person:
 
     bare: _Timer = field(default_factory=_Timer)
     unseen: _Timer = field(default_factory=_Timer)
-    safe: _Timer = field(default_factory=_Timer)
     violation: _Open | None = None
 
 
@@ -246,10 +242,6 @@ class RuleEngine:
     ) -> None:
         """Moves the person's timers on."""
         has_helmet = track.verdict is Verdict.HELMET
-        if has_helmet:
-            person.safe.hold(now_s, step_s)
-        else:
-            person.safe.release(step_s)
         if zone is not None and track.verdict is Verdict.BARE:
             person.bare.hold(now_s, step_s)
         else:
@@ -310,8 +302,6 @@ class RuleEngine:
         now_s: float,
     ) -> list[AlertEvent]:
         """What an open violation says of the person it is about, seen in this frame."""
-        if person.safe.reached(max(HELMET_ENDS_S, self._rules.confirm_s)):
-            return [self._end(violation, now_s)]
         if zone is None or track.verdict is Verdict.HELMET:
             return []
         violation.last_true_s = now_s
@@ -360,7 +350,7 @@ class RuleEngine:
         return [self._end(min(self._open, key=lambda one: one.seen_s), now_s)]
 
     def _lapsed(self, now_s: float) -> list[AlertEvent]:
-        """Ends violations whose person is gone, or stands where or when nothing is forbidden."""
+        """Ends violations that have not been true for long enough."""
         limit_s = self._rules.end_after_s + _EPSILON_S
         lapsed = [one for one in self._open if now_s - one.last_true_s > limit_s]
         return [self._end(violation, now_s) for violation in lapsed]
@@ -402,9 +392,12 @@ def _refresh(
     passed_s = now_s - violation.seen_s
     if passed_s > 0 and violation.subject == track.subject:
         (x1, y1), (x2, y2) = centre(violation.box), centre(track.box)
-        old, new = 1 - _SPEED_SHARE, _SPEED_SHARE / passed_s
         vx, vy = violation.velocity
-        violation.velocity = (old * vx + new * (x2 - x1), old * vy + new * (y2 - y1))
+        share = passed_s / (passed_s + SPEED_TIME_S)
+        violation.velocity = (
+            vx + share * ((x2 - x1) / passed_s - vx),
+            vy + share * ((y2 - y1) / passed_s - vy),
+        )
     violation.seen_s = now_s
     violation.subject, violation.box = track.subject, track.box
     violation.width, violation.height = size
@@ -416,10 +409,11 @@ def _refresh(
 
 
 def _away(violation: _Open, track: Track, now_s: float) -> float:
-    """Distance of a track from where a lost person is expected, in body sizes.
+    """Distance of a track from where a lost person is expected, in body sizes of the smaller.
 
-    Both where the person was lost and where it would have walked to are tried, and the nearer
-    counts; infinity for somebody who was there already, or of quite another size.
+    Both where the person was lost and where it would have walked to, if that is in the picture,
+    are tried, and the nearer counts; infinity for somebody who was there already, or of quite
+    another size.
     """
     if track.first_seen_s <= violation.seen_s:
         return math.inf
@@ -430,6 +424,8 @@ def _away(violation: _Open, track: Track, now_s: float) -> float:
     coasted_s = min(now_s - violation.seen_s, MOST_COAST_S)
     (x1, y1), (x2, y2) = centre(violation.box), centre(track.box)
     vx, vy = violation.velocity
-    stayed = math.hypot(x2 - x1, y2 - y1)
-    walked = math.hypot(x2 - x1 - vx * coasted_s, y2 - y1 - vy * coasted_s)
-    return min(stayed, walked) / larger
+    away_px = math.hypot(x2 - x1, y2 - y1)
+    x, y = x1 + vx * coasted_s, y1 + vy * coasted_s
+    if 0 <= x <= violation.width and 0 <= y <= violation.height:
+        away_px = min(away_px, math.hypot(x2 - x, y2 - y))
+    return away_px / smaller

@@ -19,16 +19,16 @@ MOST_BOXES = 64
 """Strongest bodies, and heads, that are looked at: more people than a camera can tell apart, and a
 bound on the work that one strange frame can cause."""
 
-SAME_HEAD_INSIDE = 0.6
+SAME_HEAD_INSIDE = 0.5
 """Head boxes of either class are opinions on one head if this share of the smaller lies in the
 larger; heads of two people overlap less, even shoulder to shoulder."""
 
-UPPER_PART = 0.3
-"""Share of an upright person's box, from the top, in which the centre of the head lies: usually at
-0.07, with the arms raised over the head down to here. A helmet carried in the hand is lower."""
-
-UPPER_PART_SQUAT = 0.45
-"""The same for a box that is not upright: of somebody bent over, sitting, or cut at the hips."""
+LOWEST_TOP = 0.25
+LOWEST_TOP_SQUAT = 0.4
+"""How far below the top of a person's box the top of the head may lie, in heights of the box. On
+an upright person it is at the top, with arms raised over the head at 0.2; the further to the side,
+the nearer to the top it must be, since there are the hands, and a helmet carried in them. In a
+squat box (of somebody bent over, sitting, or cut at the hips) it lies down to here at any side."""
 
 ABOVE_TOP = 0.12
 """How far over the person's box the head's centre may lie, in heights of the box: a detector often
@@ -43,10 +43,14 @@ HEAD_SIZE = (0.06, 0.85)
 has (1/7.5), and a close-up of head and shoulders. The size is the larger side, since the picture's
 edge may cut the other."""
 
-DOUBLE_INSIDE = 0.8
-DOUBLE_SHIFT = 0.25
-"""A person box is a second one of the same person if this share of it lies in the other, and top
-and middle line differ by at most so many of its sides: both would have the same head."""
+DOUBLE_INSIDE = 0.7
+DOUBLE_AREAS = 2.5
+"""Two body boxes with one head between them are one person if this share of the smaller lies in
+the larger, and the larger has at most so many times its area: head and chest are about half of a
+person. A smaller box is of somebody further away."""
+
+DOUBLE_WITH_HEAD = 0.5
+"""The share of the smaller that is enough where the one head fits both bodies."""
 
 EDGE = 0.01
 """A box nearer to the picture's edge than this share of its height is cut by it."""
@@ -87,8 +91,8 @@ class Sighting:
         head_in_view: whether a head would have been found if the model could: false where the
             person is too small, cut by the upper edge, or behind somebody else's head. True
             wherever a head was found.
-        fresh: whether this may be a person nobody has seen yet; false for a stray head box within
-            somebody else's body.
+        fresh: whether this may be a person nobody has seen yet; false for a second box around a
+            body, and for a stray head box within somebody else's body.
     """
 
     body: Box | None
@@ -130,7 +134,7 @@ def sightings(
     bodies = _strongest(detections.of_class(PERSON), least_score)
     heads = _heads(_strongest(detections.of_class(HELMET) + detections.of_class(HEAD), least_score))
     fits = np.array(
-        [[_misfit(body.box, head.box) for head in heads] for body in bodies], np.float64
+        [[_misfit(body.box, head) for head in heads] for body in bodies], np.float64
     ).reshape(len(bodies), len(heads))
     owner = dict(assign(fits, _WORST_FIT))
     taken = set(owner.values())
@@ -143,11 +147,13 @@ def sightings(
             and not np.isfinite(fits[row]).any()
         )
         people.append(Sighting(body.box, body.score, head, in_view))
-    people = _without_doubles(people)
+    people = _with_doubles_marked(people)
+    owned = [heads[column] for column in taken]
     for column, head in enumerate(heads):
         if column not in taken:
-            fresh = bool(np.isfinite(fits[:, column]).any()) or not any(
-                _holds(body.box, head.box) for body in bodies
+            beside = bool(np.isfinite(fits[:, column]).any())
+            fresh = all(_apart(head.box, other.box) for other in owned) and (
+                beside or not any(_holds(body.box, head.box) for body in bodies)
             )
             people.append(Sighting(None, 0.0, head, True, fresh))
     return tuple(sorted(people, key=lambda person: (-person.score, person.box.as_tuple())))
@@ -180,27 +186,28 @@ def _heads(found: list[Detection]) -> list[Head]:
     ]
 
 
-_WORST_FIT = math.hypot(2 * BESIDE, 4 * UPPER_PART_SQUAT)
+_WORST_FIT = math.hypot(2 * BESIDE, 4 * LOWEST_TOP_SQUAT) + 1
 
 
-def _misfit(body: Box, head: Box) -> float:
-    """How badly a head fits a body: 0 at the top of its middle line, infinity where it cannot.
+def _misfit(body: Box, found: Head) -> float:
+    """How badly a head fits a body: 0 for a sure one at the top of its middle line.
 
-    A quarter of the body's height downward counts as much as half of its width sideways: about
-    the same length on a standing person.
+    A quarter of the body's height downward counts as much as half of its width sideways (about
+    the same length on a standing person), and as much as a score of 0 instead of 1. Infinity
+    where the head cannot be this person's.
     """
-    head_x, head_y = (head.x1 + head.x2) / 2, (head.y1 + head.y2) / 2
-    aside = (head_x - (body.x1 + body.x2) / 2) / body.width
-    down = (head_y - body.y1) / body.height
+    head = found.box
+    aside = abs(head.x1 + head.x2 - body.x1 - body.x2) / 2 / body.width
+    down = (head.y1 - body.y1) / body.height
+    middle_down = down + head.height / 2 / body.height
     possible = (
-        abs(aside) <= BESIDE
-        and -ABOVE_TOP <= down <= (UPPER_PART if _upright(body) else UPPER_PART_SQUAT)
-        and sizes_fit(body, head)
+        aside <= BESIDE
+        and middle_down >= -ABOVE_TOP
+        and down <= (LOWEST_TOP * (1 - aside / BESIDE) if _upright(body) else LOWEST_TOP_SQUAT)
         and head.width <= 1.2 * body.width
+        and sizes_fit(body, head)
     )
-    if not possible:
-        return math.inf
-    return math.hypot(2 * aside, 4 * (head.y1 - body.y1) / body.height)
+    return math.hypot(2 * aside, 4 * down) + 1 - found.score if possible else math.inf
 
 
 def sizes_fit(body: Box, head: Box) -> bool:
@@ -209,29 +216,38 @@ def sizes_fit(body: Box, head: Box) -> bool:
     return HEAD_SIZE[0] <= share <= HEAD_SIZE[1]
 
 
-def _without_doubles(people: list[Sighting]) -> list[Sighting]:
-    """Drops a second body box around the same head, unless each has a head of its own."""
-    kept: list[Sighting] = []
-    for person in people:
-        twin = next((i for i, one in enumerate(kept) if _doubles(one, person)), None)
-        if twin is None:
-            kept.append(person)
-        elif kept[twin].head is None and person.head is not None:
-            kept[twin] = replace(kept[twin], head=person.head, head_in_view=True)
-    return kept
+def _with_doubles_marked(people: list[Sighting]) -> list[Sighting]:
+    """Marks second body boxes around one person as not ``fresh``.
+
+    Of two the one with the head counts, else the surer one (``people`` are in that order).
+    """
+    counted: list[Sighting] = []
+    result: list[Sighting] = []
+    for person in sorted(people, key=lambda one: one.head is None):
+        if person.head is None and any(_doubles(one, person) for one in counted):
+            result.append(replace(person, fresh=False))
+        else:
+            counted.append(person)
+            result.append(person)
+    return result
 
 
-def _doubles(one: Sighting, other: Sighting) -> bool:
-    if one.head is not None and other.head is not None:
-        return False
-    a, b = one.box, other.box
-    small = a if a.area <= b.area else b
-    middle_apart = abs((a.x1 + a.x2) - (b.x1 + b.x2)) / 2
-    return (
-        _shared_area(a, b) >= DOUBLE_INSIDE * small.area
-        and abs(a.y1 - b.y1) <= DOUBLE_SHIFT * small.height
-        and middle_apart <= DOUBLE_SHIFT * small.width
+def _doubles(one: Sighting, headless: Sighting) -> bool:
+    """Whether a body without a head is only another box around ``one``."""
+    small, large = sorted((one.box, headless.box), key=lambda box: box.area)
+    inside = _shared_area(small, large) / small.area
+    if one.head is not None and math.isfinite(_misfit(headless.box, one.head)):
+        return inside >= DOUBLE_WITH_HEAD
+    return inside >= DOUBLE_INSIDE and large.area <= DOUBLE_AREAS * small.area
+
+
+def _apart(head: Box, other: Box) -> bool:
+    """Whether two head boxes lie at least a head beside or above each other."""
+    x, y = (
+        (head.x1 + head.x2 - other.x1 - other.x2) / 2,
+        (head.y1 + head.y2 - other.y1 - other.y2) / 2,
     )
+    return abs(x) >= max(head.width, other.width) or abs(y) >= max(head.height, other.height)
 
 
 def _cut_at_top(body: Box) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import RulesConfig
-from daemon.evidence import MEMORY_S, Judgement, judge, medians
+from daemon.evidence import MEMORY_S, Judgement, judge, padded_median, votes
 from daemon.tracks import Evidence, Verdict
 
 RULES = RulesConfig()
@@ -20,7 +20,7 @@ def seen(rows: Iterable[tuple[float, float]], fps: float = 10) -> list[Evidence]
 
 
 def verdict(rows: Iterable[tuple[float, float]], before: Verdict = Verdict.UNKNOWN) -> Verdict:
-    return judge(Judgement(before, 0.5, -0.1), seen(rows), RULES, 0.0).verdict
+    return judge(Judgement(before, 0.5, -0.1, -0.1), seen(rows), RULES, 0.0).verdict
 
 
 BARE, HELMET, NOTHING = (0.0, 0.8), (0.8, 0.0), (0.0, 0.0)
@@ -65,30 +65,53 @@ def test_a_verdict_wavers_less_than_its_scores() -> None:
 
 @pytest.mark.parametrize("before", [Verdict.HELMET, Verdict.BARE])
 def test_a_verdict_is_remembered_for_a_while(before: Verdict) -> None:
-    judgement = Judgement(before, 0.7, 0.0)
+    judgement = Judgement(before, 0.7, -20.0, 0.0)
     nothing = [Evidence(t / 2, 0, 0) for t in range(1, 30)]
     remembered = judge(judgement, nothing, RULES, MEMORY_S)
-    assert (remembered.verdict, remembered.score, remembered.supported_s) == (before, 0.7, 0.0)
+    assert (remembered.verdict, remembered.score, remembered.until_s) == (before, 0.7, 0.0)
     forgotten = judge(judgement, nothing, RULES, MEMORY_S + 0.5)
     assert (forgotten.verdict, forgotten.score) == (Verdict.UNKNOWN, 0)
+
+
+def test_a_helmet_that_flashed_up_is_soon_forgotten() -> None:
+    judgement = Judgement()
+    rows = seen([HELMET] * 5 + [NOTHING] * 45)
+    verdicts = []
+    for i, one in enumerate(rows):
+        judgement = judge(judgement, rows[: i + 1], RULES, one.media_time_s)
+        verdicts.append(judgement.verdict)
+    held = verdicts.index(Verdict.UNKNOWN, 2)
+    assert 15 <= held <= 25  # the two seconds in which it votes, and no ten more
 
 
 score = st.floats(0, 1)
 history = st.lists(st.tuples(score, score), max_size=64)
 
 
+@given(st.lists(score, max_size=9))
+def test_the_padded_median_is_frigates(scores: list[float]) -> None:
+    median = padded_median(scores)
+    assert sum(one >= median for one in [*scores, 0, 0, 0]) >= len(scores) / 2
+    assert (median > 0) <= (sum(one > 0 for one in scores) >= 2)
+
+
+def test_the_padded_median_of_few_scores() -> None:
+    assert [padded_median([0.8] * n) for n in range(4)] == [0, 0, 0.8, 0.8]
+
+
 @given(history)
-def test_the_medians_are_scores_that_were_seen_or_between(rows: list[tuple[float, float]]) -> None:
-    helmet, bare = medians(seen(rows), 0.0)
-    assert 0 <= helmet <= max((row[0] for row in rows), default=0)
-    assert 0 <= bare <= max((row[1] for row in rows), default=0)
+def test_votes_are_recent_frames_with_a_head(rows: list[tuple[float, float]]) -> None:
+    evidence = seen(rows)
+    heads = votes(evidence, 0.0)
+    assert all(max(one.helmet_score, one.bare_score) >= 0.15 for one in heads)
+    assert heads == [one for one in evidence[-21:] if one in heads]
 
 
 @given(history, st.sampled_from(Verdict))
 def test_a_verdict_has_a_score_and_unknown_has_none(
     rows: list[tuple[float, float]], before: Verdict
 ) -> None:
-    judgement = judge(Judgement(before, 0.5, -0.1), seen(rows), RULES, 0.0)
+    judgement = judge(Judgement(before, 0.5, -0.1, -0.1), seen(rows), RULES, 0.0)
     assert (judgement.score > 0) == (judgement.verdict is not Verdict.UNKNOWN)
 
 
@@ -97,7 +120,10 @@ def test_helmet_and_bare_are_each_others_mirror(rows: list[tuple[float, float]])
     rules = RulesConfig(bare_score=0.4, helmet_score=0.4)
     one = judge(Judgement(), seen(rows), rules, 0.0)
     other = judge(Judgement(), seen((bare, helmet) for helmet, bare in rows), rules, 0.0)
-    if medians(seen(rows), 0.0)[0] != medians(seen(rows), 0.0)[1]:
+    heads = votes(seen(rows), 0.0)
+    medians = {padded_median([h.helmet_score for h in heads]),
+               padded_median([h.bare_score for h in heads])}  # fmt: skip
+    if len(medians) == 2:
         swapped = {Verdict.BARE: Verdict.HELMET, Verdict.HELMET: Verdict.BARE}
         assert other.verdict is swapped.get(one.verdict, Verdict.UNKNOWN)
         assert other.score == one.score

@@ -114,7 +114,7 @@ def test_a_helmet_put_on_ends_the_violation_and_taken_off_is_a_new_one() -> None
     assert [event.type for event in run.events] == ["start", "end", "start", "end"]
     first, second = run.starts
     assert first.event_id != second.event_id
-    assert 6.0 <= run.ends[0].media_time_s <= 8.0
+    assert 8.0 <= run.ends[0].media_time_s <= 9.5
 
 
 @EVERY_RATE

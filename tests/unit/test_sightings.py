@@ -43,8 +43,22 @@ def test_a_helmet_a_little_above_the_body_belongs_to_it() -> None:
 
 @pytest.mark.parametrize(
     "stray",
-    [head(600, top=450), head(600, top=310), head(600, top=120), head(760), head(600, size=16)],
-    ids=["at the knees", "carried in the hand", "far above", "far beside", "of somebody far away"],
+    [
+        head(600, top=450),
+        head(600, top=310),
+        head(660, top=270),
+        head(600, top=120),
+        head(760),
+        head(600, size=16),
+    ],
+    ids=[
+        "at the knees",
+        "carried in the hand",
+        "the hand itself",
+        "far above",
+        "far beside",
+        "of somebody far away",
+    ],
 )
 def test_what_does_not_fit_is_not_taken(stray: Detection) -> None:
     owner = next(one for one in people(body(600), stray) if one.body is not None)
@@ -85,10 +99,22 @@ def test_a_box_within_a_box_on_one_head_is_not_a_second_person() -> None:
     assert len(people(body(600), head(600, kind=HEAD), head(600, 210, HEAD, size=30))) == 1
 
 
-def test_a_second_box_around_the_same_person_is_dropped() -> None:
-    upper = Detection(PERSON, 0.95, Box(530, 205, 670, 420))
-    (one,) = people(body(600), upper, head(600))
-    assert one.head is not None
+@pytest.mark.parametrize(
+    "second",
+    [Box(530, 205, 670, 420), Box(505, 320, 680, 600), Box(540, 180, 760, 600)],
+    ids=["head and chest", "hips and legs", "shifted by a stride"],
+)
+def test_a_second_box_around_the_same_person_is_nobody_new(second: Box) -> None:
+    found = people(body(600), Detection(PERSON, 0.95, second), head(600))
+    assert sorted((one.head is not None, one.fresh) for one in found) == [
+        (False, False),
+        (True, True),
+    ]
+
+
+def test_somebody_far_away_beside_the_hips_of_somebody_near_is_a_person() -> None:
+    found = people(body(600, top=20, height=680), body(640, top=330, height=190), head(600, top=20))
+    assert [one.fresh for one in found] == [True, True]
 
 
 def test_two_boxes_with_a_head_each_are_two_people() -> None:
