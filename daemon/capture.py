@@ -71,9 +71,12 @@ class Capture:
 
     @property
     def ended(self) -> bool:
-        """Whether the source is at its end and every frame of it was taken."""
+        """Whether the source came to a good end and every frame of it was taken.
+
+        Not so after a failure: then :meth:`next` raises it.
+        """
         with self._changed:
-            return self._finished and self._slot is None
+            return self._finished and self._slot is None and self._error is None
 
     def next(self, timeout_s: float) -> Frame | None:
         """The newest frame of a live source, the next one of a file or folder.

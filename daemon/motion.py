@@ -139,7 +139,5 @@ class MotionGate:
             return Reason.FOLLOWED
         if media_time_s - self._looked_s >= self.config.forced_look_s:
             return Reason.FORCED
-        moved = moved_fraction(
-            self._looked_at, cells, pixel_threshold=self.config.pixel_threshold
-        )
+        moved = moved_fraction(self._looked_at, cells, pixel_threshold=self.config.pixel_threshold)
         return Reason.MOTION if moved > self.config.area_fraction else None

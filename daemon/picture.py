@@ -119,9 +119,7 @@ class FrameConverter:
                 frame, width, height, small_format, interpolation=interpolation, **self._options
             )
             if small_format != "rgb24":
-                small = self._small_to_rgb.reformat(
-                    small, width, height, "rgb24", **self._options
-                )
+                small = self._small_to_rgb.reformat(small, width, height, "rgb24", **self._options)
         return _rgb_array(small)
 
     def rgb(self, frame: av.VideoFrame) -> RgbImage:

@@ -144,8 +144,9 @@ class RateLimit:
         """Whether the frame that arrives at this monotonic time is wanted."""
         if self._due_s is None:
             self._due_s = now_s
-        if now_s < self._due_s - self._SLACK * self._interval_s:
+        slack_s = self._SLACK * self._interval_s
+        if now_s < self._due_s - slack_s:
             return False
         # After a gap the clock starts anew instead of taking a burst to catch up.
-        self._due_s = max(self._due_s, now_s - self._interval_s) + self._interval_s
+        self._due_s = max(self._due_s, now_s - slack_s) + self._interval_s
         return True

@@ -170,9 +170,7 @@ class PicameraSource:
             finally:
                 request.release()
         except (RuntimeError, OSError, ValueError, KeyError) as error:
-            raise SourceError(
-                f"the camera failed: {error}", where=self.description
-            ) from error
+            raise SourceError(f"the camera failed: {error}", where=self.description) from error
         return self._stamper.stamp(picture, age_s=age_s)
 
     def _start(self, camera: Any) -> None:

@@ -131,9 +131,7 @@ class VideoFileSource:
         has_stamp = decoded.pts is not None and decoded.time_base is not None
         self._media_time_s = self._clock.at(float(decoded.time) if has_stamp else None)
         self._frames += 1
-        picture = LibavPicture(
-            decoded, self._converter, rotation_degrees=rotation_degrees(decoded)
-        )
+        picture = LibavPicture(decoded, self._converter, rotation_degrees=rotation_degrees(decoded))
         return self._stamper.stamp(picture, media_time_s=self._media_time_s)
 
     def _count_damage(self, error: Exception) -> None:

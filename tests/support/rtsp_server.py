@@ -66,7 +66,9 @@ def _ask_for_login(
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
-    permissions.add_permission_for_role("viewer", GstRtspServer.RTSP_PERM_MEDIA_FACTORY_ACCESS, True)
+    permissions.add_permission_for_role(
+        "viewer", GstRtspServer.RTSP_PERM_MEDIA_FACTORY_ACCESS, True
+    )
     permissions.add_permission_for_role(
         "viewer", GstRtspServer.RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, True
     )
