@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from daemon.layout import Axes, HeadMap, HeadMapsLayout, OutputLayout, TableLayout
 from daemon.nms import MAX_CANDIDATES
-from daemon.quantisation import dequantiser
+from daemon.quantisation import Dequantiser
 from daemon.tensors import TensorValues
 from updater.errors import ModelError
 
@@ -84,9 +84,11 @@ class HeadMapsDecoder:
     def __init__(self, layout: HeadMapsLayout) -> None:
         self._fields = 5 + layout.class_count
         self._maps = tuple(
-            (entry, dequantiser(layout.tensors[entry.output])) for entry in layout.maps
+            (entry, Dequantiser(layout.tensors[entry.output])) for entry in layout.maps
         )
         self._places = tuple(_places(entry) for entry in layout.maps)
+        self._exact = not any(numbers.is_float for _, numbers in self._maps)
+        self._clamp = any(numbers.may_exceed_one for _, numbers in self._maps)
 
     def candidates(self, outputs: Sequence[TensorValues], threshold: float) -> Candidates:
         """See :class:`Decoder`."""
@@ -112,12 +114,12 @@ class HeadMapsDecoder:
         rows_real = values[0] if len(values) == 1 else np.concatenate(values)
         where = places[0] if len(places) == 1 else np.concatenate(places)
         chosen_rows, class_ids, scores = _scored(
-            rows_real[:, 5:], rows_real[:, _OBJECTNESS], threshold
+            rows_real[:, 5:], rows_real[:, _OBJECTNESS], threshold, clamp=self._clamp
         )
         box, place = rows_real[chosen_rows, :4], where[chosen_rows]
         centre = box[:, :2] * place[:, 2:3] + place[:, :2]
         half = box[:, 2:] * box[:, 2:] * place[:, 3:5]
-        return _checked(np.concatenate((centre - half, centre + half), axis=1), scores, class_ids)
+        return _candidates(centre, half, scores, class_ids, finite=self._exact)
 
     def _view(
         self, entry: HeadMap, output: TensorValues
@@ -141,7 +143,7 @@ class TableDecoder:
 
     def __init__(self, layout: TableLayout, width: int, height: int) -> None:
         self._layout = layout
-        self._numbers = dequantiser(layout.tensor)
+        self._numbers = Dequantiser(layout.tensor)
         self._first_class = 5 if layout.has_objectness else 4
         unit = (width, height) if layout.box_unit == "fraction" else (1, 1)
         self._unit = np.array(unit * 2, np.float32)
@@ -161,11 +163,12 @@ class TableDecoder:
             return _nothing()
         rows = self._numbers.real(table[:, passed]).T
         objectness = rows[:, _OBJECTNESS] if self._layout.has_objectness else None
-        chosen, class_ids, scores = _scored(rows[:, self._first_class :], objectness, threshold)
+        chosen, class_ids, scores = _scored(
+            rows[:, self._first_class :], objectness, threshold, clamp=self._numbers.may_exceed_one
+        )
         box = rows[chosen, :4] * self._unit
-        half = box[:, 2:] / 2
-        centre = box[:, :2]
-        return _checked(np.concatenate((centre - half, centre + half), axis=1), scores, class_ids)
+        exact = not self._numbers.is_float
+        return _candidates(box[:, :2], box[:, 2:] / 2, scores, class_ids, finite=exact)
 
 
 def table_by_field(layout: TableLayout, output: TensorValues) -> TensorValues:
@@ -184,7 +187,7 @@ def box_unit(layout: TableLayout, output: TensorValues) -> str:
         layout: of the output.
         output: of any one inference.
     """
-    centres = dequantiser(layout.tensor).real(table_by_field(layout, output)[:2].copy())
+    centres = Dequantiser(layout.tensor).real(table_by_field(layout, output)[:2].copy())
     return "pixels" if float(centres.max()) > FRACTION_LIMIT else "fraction"
 
 
@@ -205,7 +208,7 @@ def check_scores(layout: OutputLayout, outputs: Sequence[TensorValues]) -> None:
     else:
         parts = [(layout.tensor, table_by_field(layout, outputs[0])[4:])]
     for tensor, part in parts:
-        real = dequantiser(tensor).real(np.array([part.min(), part.max()]))
+        real = Dequantiser(tensor).real(np.array([part.min(), part.max()]))
         if not (real[0] >= -SIGMOID_SLACK and real[1] <= 1 + SIGMOID_SLACK):
             raise ModelError(
                 f"scores from {real[0]:g} to {real[1]:g} are not probabilities, in {tensor}",
@@ -234,13 +237,18 @@ def _places(entry: HeadMap) -> NDArray[np.float32]:
 
 
 def _scored(
-    classes: NDArray[np.float32], objectness: NDArray[np.float32] | None, threshold: float
+    classes: NDArray[np.float32],
+    objectness: NDArray[np.float32] | None,
+    threshold: float,
+    *,
+    clamp: bool,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     """Rows, classes and scores of what reaches the threshold, at most MAX_CANDIDATES of them."""
-    scores = np.minimum(classes, np.float32(1))
-    if objectness is not None:
-        scores *= np.minimum(objectness, np.float32(1))[:, np.newaxis]
-    rows, class_ids = np.nonzero(scores >= np.float32(threshold))
+    if clamp:
+        classes = np.minimum(classes, np.float32(1))
+        objectness = None if objectness is None else np.minimum(objectness, np.float32(1))
+    scores = classes if objectness is None else classes * objectness[:, np.newaxis]
+    rows, class_ids = (scores >= np.float32(threshold)).nonzero()
     chosen: NDArray[np.float32] = scores[rows, class_ids]
     if len(chosen) > MAX_CANDIDATES:
         strongest = np.argsort(-chosen, kind="stable")[:MAX_CANDIDATES]
@@ -248,10 +256,19 @@ def _scored(
     return rows, class_ids, chosen
 
 
-def _checked(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: NDArray[np.intp]
+def _candidates(
+    centre: NDArray[np.float32],
+    half: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    class_ids: NDArray[np.intp],
+    *,
+    finite: bool,
 ) -> Candidates:
-    if not np.isfinite(boxes).all():
+    """Corners from centres and half sides; ``finite`` where the type cannot hold anything else."""
+    boxes = np.empty((len(scores), 4), np.float32)
+    np.subtract(centre, half, out=boxes[:, :2])
+    np.add(centre, half, out=boxes[:, 2:])
+    if not finite and not np.isfinite(boxes).all():
         raise ModelError(
             "the model gave a box that is not finite",
             hint="The model is damaged or does not fit the runtime; try another runtime",

@@ -185,5 +185,7 @@ def _in_frame(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Boxes in pixels of the frame, cut to it, and which of them have something left."""
     frame = np.array((place.source_width, place.source_height) * 2, np.float64)
-    cut = place.to_source(boxes).clip(0, frame).astype(np.float32)
-    return cut, (cut[:, 2:] > cut[:, :2]).all(axis=1)
+    cut = place.to_source(boxes)
+    np.minimum(cut, frame, out=cut)
+    np.maximum(cut, 0.0, out=cut)
+    return cut.astype(np.float32), (cut[:, 2:] > cut[:, :2]).all(axis=1)

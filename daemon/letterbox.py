@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ class Letterbox:
         Args:
             boxes: shape (n, 4): x1, y1, x2, y2.
         """
-        return boxes.astype(np.float64) * self._scales() + self._shifts()
+        scales, shifts = _constants(self)
+        return np.multiply(boxes, scales, dtype=np.float64) + shifts
 
     def to_source(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Boxes in input pixels as boxes in picture pixels; the inverse of :meth:`to_input`.
@@ -60,13 +62,14 @@ class Letterbox:
         Args:
             boxes: shape (n, 4): x1, y1, x2, y2.
         """
-        return (boxes.astype(np.float64) - self._shifts()) / self._scales()
+        scales, shifts = _constants(self)
+        return np.subtract(boxes, shifts, dtype=np.float64) / scales
 
-    def _scales(self) -> NDArray[np.float64]:
-        return np.array(self.scale * 2, np.float64)
 
-    def _shifts(self) -> NDArray[np.float64]:
-        return np.array((self.left, self.top) * 2, np.float64)
+@lru_cache(maxsize=8)
+def _constants(place: Letterbox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scales and shifts of x1, y1, x2, y2."""
+    return np.array(place.scale * 2), np.array((place.left, place.top) * 2, np.float64)
 
 
 def fit(source_width: int, source_height: int, input_width: int, input_height: int) -> Letterbox:

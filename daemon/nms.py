@@ -17,6 +17,11 @@ MAX_CANDIDATES = 1000
 MAX_RESULTS = 300
 """Most boxes kept: what COCO's and YOLOv5's evaluation allow for one picture."""
 
+FEW = 64
+"""Up to so many candidates plain Python is the faster: right after the model has run no numpy
+routine is in the processor's caches, and each of the 15 calls that a matrix needs costs 10 to 30 µs
+(42 candidates: 0.15 against 0.35 ms; both 0.06 ms when warm). An ordinary frame has 5 to 50."""
+
 
 def suppress(
     boxes: NDArray[np.float32],
@@ -40,21 +45,48 @@ def suppress(
     Returns:
         Indices into the arguments, strongest first; of equal scores the earlier comes first.
     """
-    order = np.argsort(-scores, kind="stable")[:max_candidates]
-    if len(order) < 2:
-        return order[:max_results]
-    ranked_boxes, ranked_ids = boxes[order], class_ids[order]
-    rivals = iou_matrix(ranked_boxes, ranked_boxes) > iou_threshold
-    rivals &= ranked_ids[:, np.newaxis] == ranked_ids
-    alive = np.ones(len(order), np.bool_)
+    order = (-scores).argsort(kind="stable")[:max_candidates]
+    greedy = _greedy_few if len(order) <= FEW else _greedy_many
+    kept = greedy(boxes[order], class_ids[order], iou_threshold)
+    return order[kept[:max_results]]
+
+
+def _greedy_few(
+    boxes: NDArray[np.float32], class_ids: NDArray[np.int32], iou_threshold: float
+) -> list[int]:
+    """Positions that stay, of boxes sorted strongest first."""
+    kept: list[tuple[int, int, float, float, float, float, float]] = []
+    rows = zip(boxes.tolist(), class_ids.tolist(), strict=True)
+    for position, ((x1, y1, x2, y2), class_id) in enumerate(rows):
+        area = max(0.0, x2 - x1) * max(0.0, y2 - y1)
+        for _, rival_id, left, top, right, bottom, rival_area in kept:
+            if rival_id != class_id:
+                continue
+            width = min(x2, right) - max(x1, left)
+            height = min(y2, bottom) - max(y1, top)
+            if width <= 0 or height <= 0:
+                continue
+            shared = width * height
+            if shared > iou_threshold * (area + rival_area - shared):
+                break
+        else:
+            kept.append((position, class_id, x1, y1, x2, y2, area))
+    return [entry[0] for entry in kept]
+
+
+def _greedy_many(
+    boxes: NDArray[np.float32], class_ids: NDArray[np.int32], iou_threshold: float
+) -> list[int]:
+    """The same by a matrix of all pairs."""
+    rivals = iou_matrix(boxes, boxes) > iou_threshold
+    rivals &= class_ids[:, np.newaxis] == class_ids
+    alive = np.ones(len(boxes), np.bool_)
     kept: list[int] = []
     # Only boxes with a weaker rival can remove one; all others need no look.
-    for index, has_rival in enumerate(np.triu(rivals, 1).any(axis=1).tolist()):
-        if not alive[index]:
+    for position, has_rival in enumerate(np.triu(rivals, 1).any(axis=1).tolist()):
+        if not alive[position]:
             continue
-        kept.append(index)
-        if len(kept) == max_results:
-            break
+        kept.append(position)
         if has_rival:
-            alive[index + 1 :] &= ~rivals[index, index + 1 :]
-    return order[kept]
+            alive[position + 1 :] &= ~rivals[position, position + 1 :]
+    return kept

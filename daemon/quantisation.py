@@ -1,14 +1,13 @@
-"""Affine quantisation of tensors, ``real = (integer - zero_point) * scale``, by tables.
+"""Affine quantisation of tensors, ``real = (integer - zero_point) * scale``.
 
-An 8-bit tensor has 256 values, so a table says everything once and for all; the comparison with a
-threshold moves into the integers, and most of a model's output is never turned into floats.
+An 8-bit tensor has 256 values, so the comparison with a threshold can be moved into the integers
+once and for all, and most of a model's output is never turned into floats.
 The formula: Jacob et al., "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", 2018, equation 1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,28 +19,36 @@ WHITE = 255
 """Greatest value of a channel of a picture."""
 
 
-@dataclass(frozen=True, slots=True)
 class Dequantiser:
     """The real values of an output tensor.
 
-    Attributes:
-        dtype: ``int8``, ``uint8`` or ``float32``.
-        table: float32, shape (256,), real values by the integer's bit pattern (as uint8); empty
-            for float tensors.
-        least: integer of ``ascending[0]``.
-        ascending: float32, shape (256,), real values from the least integer to the greatest.
+    Args:
+        tensor: the tensor; if it is quantised, its scale is positive (``layout`` has checked).
     """
 
-    dtype: str
-    table: NDArray[np.float32]
-    least: int
-    ascending: NDArray[np.float32]
+    def __init__(self, tensor: TensorInfo) -> None:
+        self.is_float = tensor.dtype == "float32"
+        self._dtype = np.dtype(tensor.dtype)
+        self._zero = np.float32(tensor.zero_point)
+        self._scale = np.float32(tensor.scale)
+        self._gates: dict[float, Any] = {}
+        self._least = 0 if self.is_float else int(np.iinfo(self._dtype).min)
+        every = np.arange(self._least, self._least + 256)
+        self._ascending = np.empty(0, np.float32)
+        if not self.is_float:
+            self._ascending = self.real(every.astype(self._dtype))
+        self.may_exceed_one = self.is_float or bool(self._ascending[-1] > 1)
 
     def real(self, values: TensorValues) -> NDArray[np.float32]:
-        """The real values of some of the tensor's values, of any shape."""
-        if self.dtype == "float32":
+        """The real values of some of the tensor's values, of any shape.
+
+        The product of an integer below 512 and a float32 is rounded once, so that every way to
+        compute it gives the same float32.
+        """
+        if self.is_float:
             return values.astype(np.float32, copy=False)
-        result: NDArray[np.float32] = self.table[values.view(np.uint8)]
+        result: NDArray[np.float32] = np.subtract(values, self._zero, dtype=np.float32)
+        result *= self._scale
         return result
 
     def gate(self, threshold: float) -> Any:
@@ -53,25 +60,17 @@ class Dequantiser:
             A scalar of the tensor's type, so that numpy compares without widening; None if no
             value reaches the threshold.
         """
-        if self.dtype == "float32":
+        if threshold not in self._gates:
+            self._gates = {threshold: self._find_gate(threshold)}  # one: it hardly ever changes
+        return self._gates[threshold]
+
+    def _find_gate(self, threshold: float) -> Any:
+        if self.is_float:
             return np.float32(threshold)
-        position = int(np.searchsorted(self.ascending, np.float32(threshold), side="left"))
-        if position == len(self.ascending):
+        position = int(np.searchsorted(self._ascending, np.float32(threshold), side="left"))
+        if position == len(self._ascending):
             return None
-        return np.dtype(self.dtype).type(self.least + position)
-
-
-def dequantiser(tensor: TensorInfo) -> Dequantiser:
-    """The table of an output tensor (its scale is positive: ``layout`` has checked)."""
-    if tensor.dtype == "float32":
-        nothing = np.empty(0, np.float32)
-        return Dequantiser("float32", nothing, 0, nothing)
-    least = int(np.iinfo(tensor.dtype).min)
-    integers = np.arange(least, least + 256)
-    ascending = ((integers - tensor.zero_point) * tensor.scale).astype(np.float32)
-    table = np.empty(256, np.float32)
-    table[integers.astype(np.uint8)] = ascending
-    return Dequantiser(tensor.dtype, table, least, ascending)
+        return self._dtype.type(self._least + position)
 
 
 def pixel_table(tensor: TensorInfo, white: float) -> TensorValues:

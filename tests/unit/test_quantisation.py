@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.quantisation import dequantiser, pixel_table
+from daemon.quantisation import Dequantiser, pixel_table
 from daemon.tensors import TensorInfo
 
 dtypes = st.sampled_from(["int8", "uint8"])
@@ -27,7 +27,7 @@ def test_real_values_follow_the_formula(dtype: str, scale: float, zero: int) -> 
     info = tensor(dtype, scale, zero)
     integers = every_integer(dtype)
 
-    real = dequantiser(info).real(integers.astype(dtype))
+    real = Dequantiser(info).real(integers.astype(dtype))
 
     expected = (integers - info.zero_point) * scale
     np.testing.assert_allclose(real, expected, rtol=1e-6)
@@ -37,7 +37,7 @@ def test_real_values_follow_the_formula(dtype: str, scale: float, zero: int) -> 
 def test_the_integer_gate_lets_through_what_the_float_comparison_would(
     dtype: str, scale: float, zero: int, threshold: float
 ) -> None:
-    numbers = dequantiser(tensor(dtype, scale, zero))
+    numbers = Dequantiser(tensor(dtype, scale, zero))
     integers = every_integer(dtype).astype(dtype)
 
     gate = numbers.gate(threshold)
@@ -50,7 +50,7 @@ def test_the_integer_gate_lets_through_what_the_float_comparison_would(
 def test_a_threshold_that_is_itself_a_value_lets_this_value_through(
     dtype: str, scale: float, zero: int, position: int
 ) -> None:
-    numbers = dequantiser(tensor(dtype, scale, zero))
+    numbers = Dequantiser(tensor(dtype, scale, zero))
     value = every_integer(dtype).astype(dtype)[position : position + 1]
 
     gate = numbers.gate(float(numbers.real(value)[0]))
@@ -60,7 +60,7 @@ def test_a_threshold_that_is_itself_a_value_lets_this_value_through(
 
 
 def test_floats_stay_what_they_are() -> None:
-    numbers = dequantiser(TensorInfo("t", (1,), "float32"))
+    numbers = Dequantiser(TensorInfo("t", (1,), "float32"))
     values = np.array([0.1, -3.5, 7], np.float32)
     assert numbers.real(values) is values
     assert numbers.gate(0.25) == np.float32(0.25)
