@@ -26,6 +26,10 @@ CERTIFICATE_EXPIRED = 10
 INCOMING_MAX_BYTES = 65_536
 """A command has a few hundred bytes; paho itself would take in 256 MB."""
 
+RECEIVE_BUFFER_BYTES = 65_536
+"""paho reads from the socket up to 100 times before it comes back to us. With a small buffer that
+is 13 MB at most (Linux doubles the value: socket(7), SO_RCVBUF), and then the size is checked."""
+
 _UNAVAILABLE = "the broker is not available now"
 _REFUSALS = {  # CONNACK codes of MQTT 3.1.1, section 3.2.2.3, and paho 2's names for them
     1: "it does not speak MQTT 3.1.1",
@@ -44,6 +48,10 @@ _log = logging.getLogger(__name__)
 
 class BrokerUnreachableError(BrokerError):
     """The broker cannot be reached, or the connection is lost: waiting may mend it."""
+
+
+class FloodedError(BrokerUnreachableError):
+    """Somebody sends us more than any command has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,17 @@ class _Paho(Protocol):
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> Any: ...
     def subscribe(self, topic: str, qos: int) -> tuple[int, int | None]: ...
     def disconnect(self) -> int: ...
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho leaves to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 class Connection:
@@ -132,6 +151,7 @@ class Connection:
         if credentials.username:
             self._client.username_pw_set(credentials.username, credentials.password or None)
         if credentials.tls is not None:
+            credentials.tls.sslsocket_class = _TlsSocket
             self._client.tls_set_context(credentials.tls)
 
     def open(self) -> None:
@@ -173,6 +193,7 @@ class Connection:
         if transport is not None:
             # An alert is small and must not wait for the acknowledgement of the one before.
             transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Sends a message with QoS 1.
@@ -258,7 +279,7 @@ class Connection:
     def _refuse_huge(self) -> None:
         packet = getattr(self._client, "_in_packet", {})  # the same in paho 1.6 and 2.x
         if packet.get("remaining_length", 0) > INCOMING_MAX_BYTES:
-            self._ended = BrokerUnreachableError(
+            self._ended = FloodedError(
                 f"sends a message of more than {INCOMING_MAX_BYTES} bytes",
                 where=self.where,
                 hint="Somebody publishes nonsense to our command topic; limit who may.",

@@ -12,7 +12,7 @@ import os
 import queue
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,7 +23,7 @@ from daemon.mqtt import credentials, messages
 from daemon.mqtt.announcer import Announcer
 from daemon.mqtt.backoff import Backoff
 from daemon.mqtt.commands import Command, CommandInbox
-from daemon.mqtt.connection import BrokerUnreachableError, Connection, Will
+from daemon.mqtt.connection import BrokerUnreachableError, Connection, FloodedError, Will
 from daemon.mqtt.delivery import Delivery
 from daemon.mqtt.live import LiveMessages
 from daemon.mqtt.messages import DeviceState, SnapshotReference
@@ -44,6 +44,10 @@ PUBLISH_OVERHEAD_BYTES = 300
 
 STEADY_S = 30.0
 """A connection that lasted so long, or delivered something, ends a series of failures."""
+
+DEAF_S = 3600.0
+"""No commands are taken for so long after somebody has sent a huge one: retained, it would come
+back with each connection and end it."""
 
 SHORT_LIVED_TRIES = 3
 """Logins accepted and soon broken one after another before a likely cause is named."""
@@ -90,6 +94,7 @@ class Publisher:
         device: who we are; ``device.id`` is already filled in.
         clock: stamps state messages.
         environment: for systemd's credentials.
+        jitter: a number from 0 to 1 for the waits between tries.
 
     Raises:
         ConfigError: a credential file or a topic is wrong.
@@ -103,12 +108,14 @@ class Publisher:
         device: DeviceConfig,
         clock: Clock,
         environment: Mapping[str, str] = os.environ,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.topics = Topics(config.topic_prefix, device.id)
         self._config = config
         self._outbox = outbox
         self._clock = clock
         self._environment = environment
+        self._jitter = jitter
         self._live = LiveMessages()
         self._inbox = CommandInbox()
         self._announcer = Announcer(self.topics, device, outbox)
@@ -122,6 +129,7 @@ class Publisher:
         self._last_error = ""
         self._suspicion = Suspicion()
         self._short_lived = 0
+        self._deaf_until_s = float("-inf")
         if config.enabled:
             credentials.load(config, environment)
             if config.password_file is not None and not config.tls and not _is_local(config.host):
@@ -267,7 +275,7 @@ class Publisher:
                 backoff = backoff.failed()
                 self._link = LinkState.REFUSED if refused else LinkState.WAITING
                 self._outbox.maintain()
-                self._stopping.wait(backoff.delay_s(refused=refused, jitter=random.random()))
+                self._stopping.wait(backoff.delay_s(refused=refused, jitter=self._jitter()))
         except Exception as error:
             self._failure = error
             self._last_error = f"the MQTT thread has ended: {error!r}"
@@ -308,7 +316,14 @@ class Publisher:
             self._link = LinkState.ONLINE
             _log.info("%s: online", connection.where)
             try:
-                session.serve(lambda: self._config)
+                session.serve(
+                    lambda: self._config,
+                    take_commands=self._clock.monotonic_s() >= self._deaf_until_s,
+                )
+            except FloodedError:
+                self._deaf_until_s = self._clock.monotonic_s() + DEAF_S
+                _log.error("%s: no commands are taken for an hour", self.topics.command)
+                raise
             except BrokerUnreachableError as error:
                 lasted_s = self._clock.monotonic_s() - began_s
                 raise self._judge(error, delivery, lasted_s) from error

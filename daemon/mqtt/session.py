@@ -90,18 +90,20 @@ class Session:
                     hint="Is it an MQTT broker, and does it expect TLS?",
                 )
 
-    def serve(self, config: Callable[[], MqttConfig]) -> None:
+    def serve(self, config: Callable[[], MqttConfig], *, take_commands: bool) -> None:
         """Delivers until we stop, and then says goodbye.
 
         Args:
             config: the section as it is now.
+            take_commands: whether to subscribe to the command topic.
 
         Raises:
             BrokerUnreachableError: the connection is lost.
         """
         try:
             self._publish_retained(self._topics.availability, messages.ONLINE)
-            self._connection.subscribe(self._topics.command)
+            if take_commands:
+                self._connection.subscribe(self._topics.command)
             self._live.begin_connection()
             self._deliver(config)
             self._say_goodbye()
