@@ -8,7 +8,7 @@ they are an object, which the loss must neither reward nor punish.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from training.augment import AugmentSettings, augment
+from training.closeup import HEAD, HELMET, CloseUpSettings, close_up, large_enough
+from training.headwear import HeadwearSettings, vary
 from updater.errors import SitewatchError
 
 #: The classes of the model, in the order of its head rows.
@@ -157,21 +159,53 @@ class Batch:
 class TrainingSet(Dataset[tuple[Picture, Boxes]]):
     """Augmented pictures by key; the same key always gives the same picture."""
 
-    def __init__(self, examples: Sequence[Example], settings: AugmentSettings) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        settings: AugmentSettings,
+        headwear: HeadwearSettings | None = None,
+        close_ups: CloseUpSettings | None = None,
+    ) -> None:
         self._examples = examples
         self._settings = settings
+        self._headwear = headwear or HeadwearSettings()
+        self._close = close_ups or CloseUpSettings()
+        # (photograph, row of its boxes) of every head that can be shown large, by class.
+        self._heads = {
+            label: [
+                (index, int(row))
+                for index, example in enumerate(examples)
+                for row in large_enough(example.boxes, label, self._close.least_head_px)
+            ]
+            for label in (HELMET, HEAD)
+        }
 
     def __len__(self) -> int:
         return len(self._examples)
 
     def __getitem__(self, key: SampleKey) -> tuple[Picture, Boxes]:
         rng = np.random.default_rng((key.seed, key.index))
+        if rng.random() < self._close.zoom:
+            label = HELMET if rng.random() < self._close.zoom_helmet else HEAD
+            if self._heads[label]:
+                return self._close_up(label, key.size_px, rng)
         chosen = [self._examples[key.index]]
         if key.mosaic:
             others = rng.integers(len(self._examples), size=3)
             chosen.extend(self._examples[int(i)] for i in others)
-        sources = [(example.picture, example.boxes) for example in chosen]
+        sources = [vary(each.picture, each.boxes, self._headwear, rng) for each in chosen]
         return augment(sources, key.size_px, self._settings, rng)
+
+    def _close_up(
+        self, label: int, size_px: int, rng: np.random.Generator
+    ) -> tuple[Picture, Boxes]:
+        """One head, large; its size is chosen here, so the usual change of scale is left out."""
+        index, row = self._heads[label][int(rng.integers(len(self._heads[label])))]
+        example = self._examples[index]
+        picture, boxes = vary(example.picture, example.boxes, self._headwear, rng)
+        fraction = float(np.exp(rng.uniform(*np.log(self._close.fraction))))
+        cut = close_up(picture, boxes, row, fraction=fraction, settings=self._settings, rng=rng)
+        return augment([cut], size_px, replace(self._settings, scale=(0.95, 1.05)), rng)
 
 
 class EpochSampler(Sampler[list[SampleKey]]):

@@ -85,6 +85,9 @@ def saturate(ranges: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, 
     which made the step of the box offsets 0.44 before the sigmoid. An int8 convolution saturates
     at its range by itself, so this costs no operation.
 
+    The input is given its whole range, 0 to 1: scale 1/255, so that a device turns a pixel into
+    an input value by flipping one bit.
+
     Args:
         ranges: Tensor name to ``min`` and ``max``, from calibration.
 
@@ -99,6 +102,9 @@ def saturate(ranges: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, 
     for name, limits in ranges.items():
         values = dict(limits)
         values["min"] = np.maximum(values["min"], -_SATURATION)
+        if name.endswith(_INPUT):  # whole, even if no picture has a white or a black pixel
+            values["min"] = np.zeros_like(values["min"])
+            values["max"] = np.ones_like(values["max"])
         if _HEAD_CONVOLUTION in name:
             heads += 1
             values["max"] = np.minimum(values["max"], _SATURATION)

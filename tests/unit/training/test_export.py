@@ -37,9 +37,11 @@ def test_ranges_are_narrowed_to_where_a_sigmoid_still_changes() -> None:
 
     head = "network/Detect_24/torch.nn.modules.conv.Conv2d"
     ranges = {f"{head}_{i};2": limits(-73.0, 38.0) for i in range(3)}
+    ranges |= {"serving_default_args_0": limits(0.02, 0.98)}
     ranges |= {"silu": limits(-30.0, 40.0), "narrow": limits(-0.3, 2.0)}
     narrowed = saturate(ranges)
     expected = {f"{head}_{i};2": (-6, 6) for i in range(3)}
+    expected |= {"serving_default_args_0": (0, 1)}
     expected |= {"silu": (-6, 40), "narrow": (pytest.approx(-0.3), 2)}
     got = {name: (float(v["min"][0, 0]), float(v["max"][0, 0])) for name, v in narrowed.items()}
     assert got == expected
