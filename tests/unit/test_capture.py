@@ -109,7 +109,7 @@ def test_a_file_waits_for_its_reader_and_loses_nothing() -> None:
     source = SteeredSource(live=False, frames=5)
     source.permits.release(6)
     with capturing(source) as capture:
-        frames = []
+        frames: list[int] = []
         while not capture.ended:
             frame = capture.next(PATIENCE_S)
             if frame is not None:
