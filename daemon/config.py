@@ -166,7 +166,7 @@ class RulesConfig:
         minimum=0.01, maximum=1.0, reload=True,
     )  # fmt: skip
     helmet_score: float = option(
-        0.35, "Median score of the helmet evidence from which a person counts as protected.",
+        0.50, "Median score of the helmet evidence from which a person counts as protected.",
         minimum=0.01, maximum=1.0, reload=True,
     )  # fmt: skip
     confirm_s: float = option(
@@ -184,7 +184,7 @@ class RulesConfig:
         maximum=600.0, reload=True,
     )  # fmt: skip
     unknown_least_height: float = option(
-        0.15, "Least height of such a person, as a share of the picture's longer side: on smaller "
+        0.20, "Least height of such a person, as a share of the picture's longer side: on smaller "
         "ones the model cannot see a helmet either.", minimum=0.0, maximum=1.0, reload=True,
     )  # fmt: skip
     unknown_severity: str = option(

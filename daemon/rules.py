@@ -26,6 +26,10 @@ from daemon.zones import Zones, share_of_picture
 WHOLE_PICTURE = ""
 """Zone of an event where no alert zone is configured."""
 
+DOUBT = 0.5
+"""A helmet found with this share of ``helmet_score`` does not protect, but while it is there nobody
+can say that no helmet was seen: small helmets far away score so."""
+
 GAP_S = 1.0
 """Time between two looks at a person that still counts as seen steadily."""
 
@@ -254,6 +258,8 @@ class RuleEngine:
             return  # the head was not in view: nothing can be said of it
         if newest.helmet_score >= self._rules.helmet_score:
             person.unseen.clear()
+        elif newest.helmet_score >= DOUBT * self._rules.helmet_score:
+            person.unseen.release(step_s)
         else:
             person.unseen.hold(now_s, step_s)
 

@@ -79,8 +79,8 @@ def test_a_turned_head_makes_the_violation_graver_and_not_a_second_one() -> None
 
 
 def test_too_small_to_show_a_helmet_says_nothing() -> None:
-    small = stands(600, height=0.14 * WIDTH)
-    large = stands(600, height=0.16 * WIDTH)
+    small = stands(600, height=0.19 * WIDTH)
+    large = stands(600, height=0.21 * WIDTH)
     assert play(film([Actor(small, "")])).starts == ()
     assert len(play(film([Actor(large, "")])).starts) == 1
 
@@ -97,6 +97,13 @@ def test_blinking_detections_are_one_person(fps: float, seed: int) -> None:
 def test_a_helmet_that_blinks_is_a_helmet(seed: int) -> None:
     actor = Actor(walks(200, 1000, to_s=10), HELMET, person_rate=0.7, head_rate=0.4)
     assert play(film([actor], seed=seed)).events == ()
+
+
+def test_a_doubtful_helmet_neither_protects_nor_accuses() -> None:
+    doubtful = Actor(stands(600), HELMET, head_score=0.3)
+    assert play(film([doubtful])).events == ()
+    weaker = Actor(stands(600), HELMET, head_score=0.2)
+    assert [event.violation for event in play(film([weaker])).starts] == [Violation.HELMET_UNSEEN]
 
 
 def test_a_worker_who_bends_down_keeps_the_helmet() -> None:

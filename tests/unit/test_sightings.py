@@ -14,7 +14,7 @@ from tests.support.scenes import HEIGHT, WIDTH, detections
 
 
 def people(*found: Detection) -> tuple[Sighting, ...]:
-    return sightings(detections(found), least_score=0.15, least_head_view_px=190)
+    return sightings(detections(found), least_score=0.15, least_head_view_px=256)
 
 
 def body(x: float, top: float = 200, height: float = 400, score: float = 0.9) -> Detection:
@@ -113,7 +113,7 @@ def test_a_second_box_around_the_same_person_is_nobody_new(second: Box) -> None:
 
 
 def test_somebody_far_away_beside_the_hips_of_somebody_near_is_a_person() -> None:
-    found = people(body(600, top=20, height=680), body(640, top=330, height=190), head(600, top=20))
+    found = people(body(600, top=20, height=680), body(640, top=330, height=260), head(600, top=20))
     assert [one.fresh for one in found] == [True, True]
 
 
@@ -145,7 +145,7 @@ def test_a_head_on_the_belly_is_nobody_new() -> None:
     ("found", "in_view"),
     [
         (body(600), True),
-        (body(600, height=180), False),
+        (body(600, height=250), False),
         (Detection(PERSON, 0.9, Box(500, 0, 700, 250)), False),
         (Detection(PERSON, 0.9, Box(520, 0, 680, 400)), True),
     ],
