@@ -96,7 +96,7 @@ def read_configuration(arguments: argparse.Namespace) -> Config:
     """
     path = arguments.config or DEFAULT_CONFIG_FILE
     installed = arguments.config is not None or path.exists()
-    config = load(path) if installed else without_installation(Config())
+    config = load(path) if installed else Config()
     if arguments.source is not None:
         kind = guess_kind(arguments.source)
         config = replace(
@@ -104,6 +104,8 @@ def read_configuration(arguments: argparse.Namespace) -> Config:
         )
     if arguments.model is not None:
         config = replace(config, model=replace(config.model, bundle=arguments.model))
+    if not installed:  # after --model: with it no bundle need be found anywhere else
+        config = without_installation(config)
     if not config.device.id:
         host = socket.gethostname().split(".")[0] or "sitewatch"
         config = replace(config, device=replace(config.device, id=host))

@@ -10,6 +10,7 @@ import pytest
 
 from daemon import configfile
 from daemon.config import Config
+from daemon.configdoc import render_default
 from scripts.write_configuration import RENDERED
 
 
@@ -18,13 +19,12 @@ def test_file_is_current(path: Path, render: Callable[[], str]) -> None:
     assert path.read_text() == render(), "run: .venv/bin/python -m scripts.write_configuration"
 
 
-def test_default_file_says_what_the_defaults_are(project_root: Path) -> None:
-    path = project_root / "packaging" / "sitewatch.toml"
-    assert configfile.load(path) == Config()
+def test_default_file_changes_no_default() -> None:
+    assert configfile.parse(render_default(), where="default") == Config()
 
 
-def test_every_line_can_be_uncommented(project_root: Path) -> None:
-    text = (project_root / "packaging" / "sitewatch.toml").read_text()
+def test_every_line_can_be_uncommented() -> None:
+    text = render_default()
     # Fields without a default show a path as an example; everything else must be the default.
     examples = re.compile(r'^#\w+ = "/path/to/file"\n', re.MULTILINE)
     zones = re.compile(r"^# \[\[zones\]\]\n(^#.*\n)+", re.MULTILINE)
@@ -33,3 +33,9 @@ def test_every_line_can_be_uncommented(project_root: Path) -> None:
     )
     assert count > 50
     assert configfile.parse(uncommented, where="uncommented") == Config()
+
+
+def test_the_example_in_the_readme_is_valid(project_root: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", (project_root / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    assert configfile.parse(example[1], where="README.md").zones[0].name == "scaffold"
