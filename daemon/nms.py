@@ -17,10 +17,10 @@ MAX_CANDIDATES = 1000
 MAX_RESULTS = 300
 """Most boxes kept: what COCO's and YOLOv5's evaluation allow for one picture."""
 
-FEW = 64
+FEW = 100
 """Up to so many candidates plain Python is the faster: right after the model has run no numpy
 routine is in the processor's caches, and each of the 15 calls that a matrix needs costs 10 to 30 µs
-(42 candidates: 0.15 against 0.35 ms; both 0.06 ms when warm). An ordinary frame has 5 to 50."""
+there. An ordinary frame has 5 to 70 candidates for 1 to 10 objects."""
 
 
 def suppress(
@@ -55,23 +55,24 @@ def _greedy_few(
     boxes: NDArray[np.float32], class_ids: NDArray[np.int32], iou_threshold: float
 ) -> list[int]:
     """Positions that stay, of boxes sorted strongest first."""
-    kept: list[tuple[int, int, float, float, float, float, float]] = []
+    kept: list[int] = []
+    strongest: dict[int, list[tuple[float, float, float, float, float]]] = {}
     rows = zip(boxes.tolist(), class_ids.tolist(), strict=True)
     for position, ((x1, y1, x2, y2), class_id) in enumerate(rows):
         area = max(0.0, x2 - x1) * max(0.0, y2 - y1)
-        for _, rival_id, left, top, right, bottom, rival_area in kept:
-            if rival_id != class_id:
-                continue
-            width = min(x2, right) - max(x1, left)
-            height = min(y2, bottom) - max(y1, top)
-            if width <= 0 or height <= 0:
-                continue
-            shared = width * height
-            if shared > iou_threshold * (area + rival_area - shared):
-                break
+        rivals = strongest.setdefault(class_id, [])
+        for left, top, right, bottom, rival_area in rivals:
+            # Not min() and max(): a call costs more than everything else in this loop.
+            width = (x2 if x2 < right else right) - (x1 if x1 > left else left)
+            height = (y2 if y2 < bottom else bottom) - (y1 if y1 > top else top)
+            if width > 0 and height > 0:
+                shared = width * height
+                if shared > iou_threshold * (area + rival_area - shared):
+                    break
         else:
-            kept.append((position, class_id, x1, y1, x2, y2, area))
-    return [entry[0] for entry in kept]
+            rivals.append((x1, y1, x2, y2, area))
+            kept.append(position)
+    return kept
 
 
 def _greedy_many(

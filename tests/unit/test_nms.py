@@ -37,10 +37,25 @@ def plain_nms(
 corners = st.tuples(
     st.integers(0, 40), st.integers(0, 40), st.integers(1, 30), st.integers(1, 30)
 ).map(lambda c: (float(c[0]), float(c[1]), float(c[0] + c[2]), float(c[1] + c[3])))
-rows = st.tuples(corners, st.integers(1, 50), st.integers(0, 2))
-# Both sides of the number up to which plain Python compares, and from which a matrix does.
-found = st.one_of(st.lists(rows, max_size=FEW), st.lists(rows, min_size=FEW + 1, max_size=FEW + 40))
-# No IoU of whole pixels up to 70x70 equals these.
+row = st.tuples(corners, st.integers(1, 50), st.integers(0, 2))
+
+
+def crowd(seed: int) -> list[tuple[Row, int, int]]:
+    """More boxes than plain Python compares: a matrix does."""
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, 60, (FEW + 20, 2))
+    corners = np.concatenate((places, places + rng.integers(1, 30, places.shape)), axis=1)
+    scores, classes = rng.integers(1, 50, len(places)), rng.integers(0, 3, len(places))
+    return [
+        ((float(x1), float(y1), float(x2), float(y2)), score, class_id)
+        for (x1, y1, x2, y2), score, class_id in zip(
+            corners.tolist(), scores.tolist(), classes.tolist(), strict=True
+        )
+    ]
+
+
+found = st.one_of(st.lists(row, max_size=30), st.integers(0, 2**32 - 1).map(crowd))
+# No IoU of boxes of whole pixels up to 30x30 equals these: they are no ratio of two such areas.
 thresholds = st.sampled_from([0.2501, 0.4501, 0.6001, 0.7001])
 
 
