@@ -11,6 +11,8 @@ import logging
 import select
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -205,7 +207,8 @@ class Connection:
             BrokerError: the connection has ended.
         """
         self._check()
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        with self._wrapped():
+            info = self._client.publish(topic, payload, qos=1, retain=retain)
         self._check()
         return int(info.mid)
 
@@ -216,7 +219,8 @@ class Connection:
             BrokerError: the connection has ended.
         """
         self._check()
-        self._client.subscribe(topic, qos=1)
+        with self._wrapped():
+            self._client.subscribe(topic, qos=1)
         self._check()
 
     @property
@@ -246,12 +250,13 @@ class Connection:
             # TLS may have decrypted more than was read: poll would not tell.
             buffered = isinstance(transport, ssl.SSLSocket) and transport.pending() > 0
             events = dict(poll.poll(0 if buffered else timeout_s * 1000))
-            if buffered or events.get(descriptor, 0) & ~select.POLLOUT:
-                self._client.loop_read()
-                self._refuse_huge()
-            if events.get(descriptor, 0) & select.POLLOUT:
-                self._client.loop_write()
-            self._client.loop_misc()
+            with self._wrapped():
+                if buffered or events.get(descriptor, 0) & ~select.POLLOUT:
+                    self._client.loop_read()
+                    self._refuse_huge()
+                if events.get(descriptor, 0) & select.POLLOUT:
+                    self._client.loop_write()
+                self._client.loop_misc()
         self._check()
 
     def close(self, *, politely: bool) -> None:
@@ -261,13 +266,23 @@ class Connection:
             politely: whether to say goodbye, which makes the broker forget our last will.
         """
         if politely and self._ended is None:
-            self._client.disconnect()
+            with suppress(BrokerError), self._wrapped():
+                self._client.disconnect()
         transport = self._client.socket()
         if transport is not None:
             transport.close()
         client = self._client
         client.on_connect = client.on_disconnect = client.on_publish = None
         client.on_message = client.on_log = None
+
+    @contextmanager
+    def _wrapped(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # paho 1.6 lets those of TLS through, 2.x ends the connection
+            self._complaint = str(error)
+            self._ended = self._ended or self._lost()
+            raise self._ended from error
 
     def _check(self) -> None:
         if self._ended is not None:
