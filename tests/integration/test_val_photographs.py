@@ -36,9 +36,8 @@ def labelled(path: Path, width: int, height: int) -> dict[str, NDArray[np.float6
 
 
 @pytest.mark.skipif(not CHECKOUT_BUNDLE.is_dir(), reason="no bundle under packaging/model yet")
-@pytest.mark.parametrize("runtime", ["litert"])
-def test_most_helmets_and_heads_are_found(shared_data: Path, runtime: str) -> None:
-    detector = Detector.open(ModelConfig(bundle=CHECKOUT_BUNDLE, runtime=runtime, threads=1))
+def test_most_helmets_and_heads_are_found(shared_data: Path) -> None:
+    detector = Detector.open(ModelConfig(bundle=CHECKOUT_BUNDLE, runtime="litert", threads=1))
     pictures = sorted((shared_data / "hardhat/images/val").glob("*.jpg"))[:PICTURES]
     assert len(pictures) == PICTURES
     real = hits = shown = 0
