@@ -236,6 +236,9 @@ class RtspSource:
         if stream.intra_only and not self._limit.take(now_s):
             return None
         frames = stream.decode(packet)
+        # After a lost packet libav fills the hole as well as it can: worth counting, and still
+        # better than nothing seen until the next key frame.
+        self.damaged += sum(bool(frame.is_corrupt) for frame in frames)
         if not frames or not (stream.intra_only or self._limit.take(now_s)):
             return None
         return frames[-1]
