@@ -21,8 +21,9 @@ Cells = NDArray[np.float32]
 """Mean brightness of each cell, 0 to 255, shape (rows, columns)."""
 
 CELL_PX = 4
-"""Side of a cell in pixels of the small picture. At 320 pixels across, a person 20 m away under a
-90 degree lens is 8 pixels wide and 14 high: about two by three cells."""
+"""Side of a cell in pixels of the small picture. At 320 pixels across, a person 14 m away under a
+90 degree lens (28 m across, so 11 pixels to the metre) is 20 pixels high and 6 to 8 wide: about two
+by five cells, more than the default area of 0.002 (7 of 3600)."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
