@@ -100,6 +100,22 @@ def test_boxes_are_cut_to_the_frame(tmp_path: Path) -> None:
     assert (found.boxes[:, [1, 3]] <= 192).all()
 
 
+def test_a_box_that_reaches_out_of_the_corner_begins_in_it(tmp_path: Path) -> None:
+    detector = Detector.open(config(tmp_path))
+    corner = (("red", (0.0, 0.0, 8.0, 8.0)),)
+    picture = ArrayPicture(scene(FACTOR, objects=corner))
+    outputs = detector.outputs(picture)
+    detector.detect(picture)
+    # The model's own int8 box is 8.2 pixels wide around the middle of its cell.
+    values = next(output for output in outputs if output.shape[1] == 8)[0, 0, 0, :4]
+    x, _, w, _ = (values.astype(float) + 128) / 256
+    assert (2 * x - 0.5) * 8 - (2 * w) ** 2 * 10 / 2 < 0
+
+    (red,) = detector.detect(picture)
+
+    assert red.box.x1 == 0
+
+
 def test_frames_of_different_sizes_in_turn(tmp_path: Path) -> None:
     detector = Detector.open(config(tmp_path))
     for factor in (2, 5, 1, 2):

@@ -109,6 +109,8 @@ def test_the_manifests_strides_and_anchors_hold() -> None:
         ((1, 8, 6300), True, True),
         ((1, 7, 2100), False, True),
         ((1, 2100, 7), False, False),
+        ((1, 8, 8), True, False),
+        ((1, 7, 7), False, True),
     ],
 )
 def test_bare_tables(shape: tuple[int, ...], objectness: bool, last: bool) -> None:

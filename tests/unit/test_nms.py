@@ -105,6 +105,20 @@ def test_no_two_kept_boxes_of_a_class_overlap_more_than_allowed(
     assert (np.diff(scores[kept]) <= 0).all()
 
 
+@pytest.mark.parametrize("others", [0, FEW])
+def test_an_overlap_of_just_the_threshold_is_allowed(others: int) -> None:
+    apart = 1000 + 20 * np.arange(others, dtype=np.float32)[:, np.newaxis] + np.zeros(4, np.float32)
+    pair = np.array([[0, 0, 10, 10], [0, 0, 10, 5]], np.float32)  # IoU 0.5
+    boxes = np.concatenate((pair, apart + np.array([0, 0, 5, 5], np.float32)))
+    scores, classes = np.linspace(0.9, 0.1, len(boxes), dtype=np.float32), np.zeros(len(boxes), int)
+
+    kept = suppress(boxes, scores, classes.astype(np.int32), iou_threshold=0.5)
+    fewer = suppress(boxes, scores, classes.astype(np.int32), iou_threshold=0.499)
+
+    assert len(kept) == len(boxes)
+    assert fewer.tolist() == [0, *range(2, len(boxes))]
+
+
 def test_candidates_and_results_are_bounded() -> None:
     apart = np.arange(50, dtype=np.float32)[:, np.newaxis] * 10 + np.array([0, 0, 5, 5], np.float32)
     scores = np.linspace(0.1, 0.9, 50, dtype=np.float32)

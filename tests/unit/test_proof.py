@@ -123,6 +123,12 @@ def test_differences_are_counted(
     assert len(compare(GOLDEN, found(*rows), 0.4)) == differences
 
 
+def test_a_score_of_just_the_threshold_is_one_too_many() -> None:
+    rows = ((0, 0.9, BOX), (1, 0.5, BOX))
+    assert len(compare(GOLDEN, found(*rows), 0.5)) == 1
+    assert compare(GOLDEN, found(*rows), 0.501) == []
+
+
 def test_two_objects_do_not_share_a_detection() -> None:
     twice = replace(GOLDEN, objects=GOLDEN.objects * 2)
     assert len(compare(twice, found((0, 0.9, BOX)), 0.4)) == 1

@@ -80,6 +80,7 @@ def test_a_runtime_that_fails_is_named_and_another_takes_its_place(
         assert open_runtime(read_model(wanted), wanted).kind == LITERT
 
     assert "runtime absent cannot run the model" in caplog.text
+    assert "a runtime was skipped" not in caplog.text  # it was not even tried again
 
 
 def test_reasons_of_all_runtimes_are_told_when_none_works(
