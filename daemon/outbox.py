@@ -101,6 +101,7 @@ class Outbox:
         self._recovery: Recovery | None = None
         self._closed = False
         self._retry_at_s = float("-inf")
+        self._say_at = 1
         self._open_error = StorageError("is not open", where=str(config.path))
         self._lock = self._make_lock()
         self._sequence = SequenceCounter(
@@ -257,9 +258,8 @@ class Outbox:
             drop=[entry.sequence for entry in plan.drop],
             counters={**counts, _SEQUENCE: self._sequence.last},
         )
-        if (lost := sum(counts.values()) - sum(self._counts.values())) > 0:
-            _log.warning("%s: full, %d messages dropped", store.where, lost)
         self._counts = counts
+        self._say_dropped(sum(counts.values()))
         return plan.accept
 
     def _plan(self, store: MessageStore, limits: Limits, messages: tuple[Message, ...]) -> Plan:
@@ -279,6 +279,12 @@ class Outbox:
                 lasting=lasting,
             )
 
+    def _say_dropped(self, dropped: int) -> None:
+        """Says the first, and then each doubling: a full outbox stays full for days."""
+        if dropped >= self._say_at:
+            _log.warning("%s: full, %d messages dropped since it exists", self._path, dropped)
+            self._say_at = 2 * dropped
+
     def _put_on_disk(self, store: MessageStore, messages: tuple[Message, ...]) -> bool:
         self._catch_up(store)
         return self._put(store, self._limits, messages)
@@ -295,6 +301,7 @@ class Outbox:
             messages = tuple(entry)
             self._put(store, self._limits, messages)
             self._spare.delete(message.position for message in messages)
+        self._last_error = ""
         _log.info("%s: %d messages moved from memory to disk", self._path, len(waiting))
 
     def _read(
@@ -371,6 +378,7 @@ class Outbox:
         self._sequence.resume(saved.get(_SEQUENCE), damaged=recovery is not None)
         for name in COUNTERS:
             self._counts[name] = max(self._counts[name], saved.get(name, 0))
+        self._say_at = sum(self._counts.values()) + 1
         self._disk = store
         return store
 

@@ -62,9 +62,10 @@ def open_store(path: Path) -> tuple[MessageStore, Recovery | None]:
     """
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        is_new = not path.exists()
+        _create(path)
     except OSError as error:
-        raise StorageError(f"cannot be made: {error.strerror}", where=str(path.parent)) from error
-    is_new = not path.exists()
+        raise StorageError(f"cannot be made: {error.strerror}", where=str(path)) from error
     try:
         store = MessageStore(path)
     except DamagedStoreError as error:
@@ -81,6 +82,10 @@ def begin_anew(path: Path, reason: str) -> tuple[MessageStore, Recovery]:
         StorageError: the disk refuses.
     """
     aside = _move_aside(path)
+    try:
+        _create(path)
+    except OSError as error:
+        raise StorageError(f"cannot be made: {error.strerror}", where=str(path)) from error
     store = MessageStore(path)
     _sync_folder(path.parent)
     rescued = 0
@@ -92,6 +97,12 @@ def begin_anew(path: Path, reason: str) -> tuple[MessageStore, Recovery]:
     recovery = Recovery(reason, aside, rescued)
     _log.error("%s", recovery)
     return store, recovery
+
+
+def _create(path: Path) -> None:
+    """Makes an empty file, which SQLite takes for a new database: pictures of people are in it, so
+    others may not read it, and SQLite gives its log the same mode."""  # noqa: D205, D209
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
 
 
 def _move_aside(path: Path) -> Path:

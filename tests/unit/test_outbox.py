@@ -16,8 +16,32 @@ from hypothesis.strategies import booleans, integers
 from daemon.config import OutboxConfig
 from daemon.outbox import SPARE_LIMITS, Draft, Outbox, Receipt
 from daemon.outbox_store import PARTS, Message
+from tests.support.alerts import JPEG
 from updater.errors import StorageError
 
+FULL_DISK = """
+import json, os, pathlib, resource, signal, sys
+from daemon.config import OutboxConfig
+from daemon.outbox import Draft, Outbox
+
+now_s = 0.0
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+with Outbox(OutboxConfig(path=pathlib.Path(sys.argv[1])), monotonic_s=lambda: now_s) as outbox:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    for _ in range(20):
+        outbox.put(lambda _: [Draft("alert", b"a"), Draft("picture", bytes(30_000))],
+                   expendable=False)
+    stats = outbox.stats()
+    said = {"in memory then": stats.in_memory, "error then": stats.last_error}
+    found = outbox.after(0, max_messages=100, max_bytes=10**9)
+    said["sequences then"] = [each.sequence for each in found if not each.is_snapshot]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    now_s = 60.0
+    outbox.maintain()
+    said["in memory after"] = outbox.stats().in_memory
+print(json.dumps(said))
+"""
 ALL = {"max_messages": 10_000, "max_bytes": 10**9}
 
 
@@ -248,6 +272,30 @@ class TestTrouble:
             stats = outbox.stats()
             assert stats.in_memory == SPARE_LIMITS.max_messages
             assert stats.dropped_others == 5
+
+    def test_others_may_not_read_it(self, tmp_path: Path) -> None:
+        with Outbox(config(tmp_path)) as outbox:
+            put(outbox, picture=JPEG)
+            assert all(each.stat().st_mode & 0o007 == 0 for each in tmp_path.iterdir())
+
+    def test_a_disk_without_room_is_said_and_alerts_wait_in_memory(self, tmp_path: Path) -> None:
+        # A limit on the size of files, in a process of its own: real writes that really fail.
+        done = subprocess.run(
+            [sys.executable, "-c", FULL_DISK, str(config(tmp_path).path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert said["in memory then"] > 0
+        assert "Is the disk full" in said["error then"]
+        assert said["sequences then"] == list(range(1, 21))
+        assert said["in memory after"] == 0
+        with Outbox(config(tmp_path)) as outbox:
+            assert sorted({each.sequence for each in waiting(outbox)}) == list(range(1, 21))
+            assert put(outbox).sequence == 21
 
     def test_after_close_it_says_so(self, tmp_path: Path) -> None:
         outbox = Outbox(config(tmp_path))
