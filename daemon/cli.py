@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from daemon.commands import bench, captures, check_config, detect, run, selftest
-from updater.errors import SitewatchError
+from updater.errors import SitewatchError, SourceStalledError
 from updater.version import VERSION
 
 COMMANDS = (run, detect, selftest, bench, captures, check_config)
@@ -34,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = cast(Callable[[argparse.Namespace], int], arguments.run)
     try:
         return command(arguments)
+    except SourceStalledError as error:
+        print(f"sitewatch: {error}", file=sys.stderr, flush=True)
+        # A camera library that hangs may hang in its exit handlers too. Everything of ours is
+        # closed by now, and the service manager is waiting to start the process afresh.
+        sys.stdout.flush()
+        os._exit(error.exit_code)
     except SitewatchError as error:
         print(f"sitewatch: {error}", file=sys.stderr)
         return error.exit_code

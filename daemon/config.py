@@ -16,7 +16,7 @@ CACHE_DIR = Path("/var/cache/sitewatch")
 DEFAULT_CONFIG_FILE = Path("/etc/sitewatch/sitewatch.toml")
 
 
-def option(  # noqa: PLR0913 - the fields of one option
+def option(
     default: Any,
     doc: str,
     *,
@@ -72,7 +72,8 @@ class SourceConfig:
     height: int = option(720, "Height of the picture asked of a camera, pixels.", minimum=64,
                          maximum=2592)  # fmt: skip
     frames_per_second: float = option(
-        5.0, "Frames a second asked of a camera, and the most that are taken from any live source.",
+        5.0, "Frames a second asked of a camera, and the most that are taken from any live source; "
+        "for a folder, the rate at which its pictures count as taken.",
         minimum=0.1, maximum=120.0,
     )  # fmt: skip
     stall_timeout_s: float = option(
@@ -153,7 +154,8 @@ class TrackerConfig:
         reload=True,
     )  # fmt: skip
     history: int = option(
-        64, "Frames of evidence kept for each track: two seconds at 30 frames a second.", minimum=3, maximum=512, reload=True
+        64, "Frames of evidence kept for each track: two seconds at 30 frames a second.",
+        minimum=3, maximum=512, reload=True,
     )
 
 

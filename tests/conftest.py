@@ -51,3 +51,9 @@ def shared_data() -> Path:
 def project_root() -> Path:
     """The folder that holds ``setup.cfg``."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The model bundle that the package ships; SITEWATCH_BUNDLE tests another one."""
+    return Path(os.environ.get("SITEWATCH_BUNDLE") or ROOT / "packaging" / "model")
