@@ -130,6 +130,7 @@ class CaptureBuffer:
                 _log.warning("%s: %d unfinished files of a crash removed", config.folder, halves)
             self._sync()
             self._ledger = self._read_ledger(clock.stamp())
+            self._shrink(self._ledger.elapsed.elapsed_s)
         self._totals = self._measured()
 
     def configure(self, config: CapturesConfig) -> None:
@@ -292,6 +293,13 @@ class CaptureBuffer:
         for entry in budget.expired(list(self._entries.values()), now_s, max_age_s):
             self._delete(entry)
             self._expired += 1
+
+    def _shrink(self, now_s: float) -> None:
+        """Lets go what is too old, or too much since the budget was made smaller."""
+        self._expire(now_s)
+        for entry in budget.make_room(self._entries.values(), self._budget(), now_s) or ():
+            self._delete(entry)
+            self._evicted += 1
 
     def _delete(self, entry: Entry) -> None:
         pairs.remove(self._config.folder, entry.name)

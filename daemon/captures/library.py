@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +99,15 @@ def older_than(
     """The captures whose age is known and greater, on the captures' own count of time.
 
     Raises:
-        StorageError: the limits file, which holds that count, cannot be read.
+        StorageError: the limits file, which holds that count, is missing or cannot be read.
     """
     known = ledger.read(folder)
     if known is None:
-        return []
+        raise StorageError(
+            "is missing, so no age is known",
+            where=str(folder / ledger.LEDGER_NAME),
+            hint="Start the daemon once: it makes the file again",
+        )
     now_s = elapsed.advance(known.elapsed, now).elapsed_s
     return [
         capture

@@ -194,12 +194,13 @@ def free_bytes(folder: Path) -> int:
 
 
 def failed(path: Path, what: str, error: OSError) -> StorageError:
-    """The error of a disk that refuses."""
-    return StorageError(
-        f"cannot be {what}: {error.strerror}",
-        where=str(path),
-        hint="Free space, or check the folder and its owner",
+    """The error of a disk that refuses; ``what`` is ``read``, ``written`` and the like."""
+    hint = (
+        "Check the path and its owner"
+        if what == "read"
+        else "Free space, or check the folder and its owner"
     )
+    return StorageError(f"cannot be {what}: {error.strerror}", where=str(path), hint=hint)
 
 
 def _part(folder: Path, name: str, suffix: str) -> Path:

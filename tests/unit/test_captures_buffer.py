@@ -158,6 +158,19 @@ def test_the_budget_is_never_exceeded(
         assert camera.buffer.counts().files == len(kept(folder))
 
 
+def test_a_smaller_budget_and_age_hold_from_the_start(folder: Path) -> None:
+    camera = Camera(folder)
+    camera.store(1.0)
+    camera.clock.passes(DAY_S)
+    for value in (0.4, 0.5, 0.6):
+        camera.store(value)
+    camera.config = replace(camera.config, max_files=2, max_age_days=0.5)
+    camera.start()
+    assert values(folder) == [0.5, 0.6]
+    counts = camera.buffer.counts()
+    assert (counts.files, counts.expired, counts.evicted) == (2, 1, 1)
+
+
 def test_a_picture_larger_than_the_budget_is_refused(folder: Path) -> None:
     camera = Camera(folder, max_bytes=100_000)
     camera.store(0.5)

@@ -210,6 +210,15 @@ def test_purge_by_age(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("purge", "--older-than", "36h", "--folder", folder) == 0, "nothing to confirm"
 
 
+def test_ages_are_unknown_without_the_limits_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "limits.json").unlink()
+    assert run("purge", "--older-than", "1d", "--yes", "--folder", folder) == 8
+    assert "limits.json: is missing" in capsys.readouterr().err
+    assert len(names(folder)) == 3
+
+
 @pytest.mark.parametrize("age", ["1", "x", "1w", "-1d", ""])
 def test_an_age_without_sense_is_refused(
     folder: Path, age: str, capsys: pytest.CaptureFixture[str]
