@@ -11,11 +11,13 @@ from training.checkpoint import load_network
 from training.clips import frames_with, read_frames
 from training.command import run
 from training.dataset import load_examples
-from training.errors import count_errors
+from training.errors import count_errors, working_points
 from training.evaluate import figures, find_all, invoke_ms
 from training.places import input_folder, output_folder
 from training.predict import Maps, tflite_maps, torch_maps
 from training.report import say
+
+_SCORES = [round(0.05 * i, 2) for i in range(2, 17)]
 
 
 def main() -> None:
@@ -41,6 +43,8 @@ def main() -> None:
         if options.errors is not None:
             errors = asdict(count_errors(examples, found, options.errors))
             say(step="errors", model=name, size_px=size, score=options.errors, **errors)
+            for point in working_points(examples, found, _SCORES):
+                say(step="threshold", model=name, size_px=size, f1=point.f1, **asdict(point))
         if options.time:
             times = {f"threads_{n}_ms": invoke_ms(_open(options.model, n), size) for n in (1, 2)}
             say(step="time", model=name, size_px=size, **times)

@@ -84,3 +84,31 @@ def size_group(side_px: float) -> str:
         if side_px < bound:
             return f"<{bound}"
     return f">={SIZE_GROUPS_PX[-2]}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingPoint:
+    """Precision and recall over helmet and head at one threshold."""
+
+    score: float
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.precision * self.recall / max(self.precision + self.recall, 1e-9)
+
+
+def working_points(
+    examples: Sequence[Example], found: Sequence[Found], scores: Sequence[float]
+) -> list[WorkingPoint]:
+    """Precision and recall at each of ``scores``; a confusion is a miss and a false alarm."""
+    points = []
+    for score in scores:
+        errors = count_errors(examples, found, score)
+        right, confused = sum(errors.found.values()), sum(errors.confused.values())
+        labels = right + confused + sum(errors.missed.values())
+        claims = right + confused + sum(errors.false_alarms.values())
+        points.append(WorkingPoint(score, right / max(claims, 1), right / max(labels, 1)))
+    return points

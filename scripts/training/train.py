@@ -33,6 +33,7 @@ from training.network import YoloV5s, read_weights, transfer_head
 from training.predict import torch_maps
 from training.report import progress, say
 from training.schedule import Schedule
+from updater.errors import SitewatchError
 
 #: Input sizes and how often each is drawn: on average the cost of 414 px.
 MULTI_SCALE_PX = {320: 0.25, 384: 0.25, 416: 0.25, 448: 0.12, 512: 0.08, 640: 0.05}
@@ -41,6 +42,12 @@ MULTI_SCALE_PX = {320: 0.25, 384: 0.25, 416: 0.25, 448: 0.12, 512: 0.08, 640: 0.
 _COCO_ROWS: list[int | None] = [None, None, 0]
 
 _GRADIENT_LIMIT = 10.0  # norm; a guard against one odd batch, rarely reached
+
+
+class TrainingError(SitewatchError):
+    """A training run cannot go on."""
+
+    exit_code = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +187,10 @@ class _Run:
             maps = module(pictures)
         loss, parts = self._loss(maps, batch.targets.to(device))
         if not math.isfinite(float(loss.detach())):
-            raise FloatingPointError(
-                f"loss is {float(loss.detach())} at step {self._step}; lower --rate"
+            raise TrainingError(
+                f"the loss is {float(loss.detach())}",
+                where=f"step {self._step}",
+                hint="Lower --rate, or look for broken labels",
             )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()

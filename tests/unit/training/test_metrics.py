@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training.dataset import CLASSES, Example
 from training.decode import Found
-from training.errors import count_errors
+from training.errors import count_errors, working_points
 from training.metrics import average_precision, summary
 
 HELMET, HEAD, PERSON = range(3)
@@ -83,3 +83,13 @@ def test_errors_are_sorted_by_kind_and_size() -> None:
     assert errors.confused == {"<32": 1}
     assert errors.false_alarms == {"head": 1}
     assert errors.strongest == [("one", "head", 0.7, [200, 200, 240, 240])]
+
+
+def test_working_points_trade_precision_for_recall() -> None:
+    picture = np.zeros((300, 300, 3), np.uint8)
+    example = Example("one", picture, truth((HELMET, *BOX), (HEAD, 100, 100, 140, 140)))
+    seen = found((HELMET, 0.9, BOX), (HEAD, 0.6, FAR), (HEAD, 0.5, (100, 100, 140, 140)))
+    strict, loose = working_points([example], [seen], [0.8, 0.4])
+    assert (strict.precision, strict.recall) == (1.0, 0.5)
+    assert (loose.precision, loose.recall) == (pytest.approx(2 / 3), 1.0)
+    assert loose.f1 == pytest.approx(0.8)
