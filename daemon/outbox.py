@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +36,10 @@ from updater.errors import StorageError
 
 SPARE_LIMITS = Limits(max_messages=500, max_bytes=8_000_000)
 """What is kept in memory while the disk refuses; the whole process has 160 MB."""
+
+FREE_FLOOR_BYTES = 8_000_000
+"""With less free on the disk nothing new is written: the rest is needed to note what was delivered
+and to fold the log into the database, and a log that cannot even do that repeats old alerts."""
 
 RETRY_S = 10.0
 """Between two tries to write what is in memory to a disk that refuses; a dying card may take
@@ -286,8 +291,18 @@ class Outbox:
             self._say_at = 2 * dropped
 
     def _put_on_disk(self, store: MessageStore, messages: tuple[Message, ...]) -> bool:
+        self._check_room()
         self._catch_up(store)
         return self._put(store, self._limits, messages)
+
+    def _check_room(self) -> None:
+        free_bytes = shutil.disk_usage(self._path.parent).free
+        if free_bytes < FREE_FLOOR_BYTES:
+            raise StorageError(
+                f"less than {FREE_FLOOR_BYTES // 1_000_000} MB are free on its disk",
+                where=str(self._path),
+                hint="Alerts are kept in memory until there is room.",
+            )
 
     def _catch_up(self, store: MessageStore) -> None:
         """Does on disk what the disk refused before."""
@@ -296,6 +311,7 @@ class Outbox:
             self._done.clear()
         if not self._spare.messages:
             return
+        self._check_room()
         waiting = [each for each in self._spare.after(0) if isinstance(each, Message)]
         for _, entry in groupby(waiting, lambda message: message.sequence):
             messages = tuple(entry)

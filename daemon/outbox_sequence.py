@@ -21,6 +21,8 @@ RESERVE = 10_000
 """Numbers reserved at a time: one write for so many alerts, and no more than this is skipped when
 the database is lost."""
 
+_FILE_BYTES = 8192
+
 UNKNOWN_START_BITS = 40
 """Where to begin, at random, when nothing is known of the numbers used before. Numbers stay below
 2**53 for ever, which JSON readers hold exactly (RFC 8259, section 6)."""
@@ -93,6 +95,11 @@ class SequenceFile:
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
+                # Both copies have their place on disk from the first write on: a disk that fills up
+                # later cannot refuse it.
+                size_bytes = os.fstat(descriptor).st_size
+                if size_bytes < _FILE_BYTES:
+                    os.pwrite(descriptor, bytes(_FILE_BYTES - size_bytes), size_bytes)
                 os.pwrite(descriptor, record + _CRC.pack(zlib.crc32(record)), offset)
                 os.fsync(descriptor)
             finally:

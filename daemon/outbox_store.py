@@ -165,7 +165,7 @@ class MessageStore:
         self.messages += len(messages) - len(gone)
         self.size_bytes += added_bytes - sum(gone)
         self._log_bytes += added_bytes
-        if self._log_bytes > 4 * CHECKPOINT_BYTES:  # nobody called checkpoint() meanwhile
+        if self._log_bytes > 2 * CHECKPOINT_BYTES:  # nobody called checkpoint() meanwhile
             self.checkpoint()
 
     def delete(self, positions: Iterable[int], counters: Mapping[str, int] | None = None) -> None:
