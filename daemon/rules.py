@@ -20,15 +20,15 @@ from daemon.detections import HEAD, PERSON
 from daemon.events import AlertEvent, EventType, Severity, Violation
 from daemon.frames import Box
 from daemon.hours import ActiveHours
-from daemon.tracks import Track, Verdict
+from daemon.tracks import Evidence, Track, Verdict
 from daemon.zones import Zones, share_of_picture
 
 WHOLE_PICTURE = ""
 """Zone of an event where no alert zone is configured."""
 
 DOUBT = 0.5
-"""A helmet found with this share of ``helmet_score`` does not protect, but while it is there nobody
-can say that no helmet was seen: small helmets far away score so."""
+"""A helmet found with this share of ``helmet_score`` does not protect, but who shows it cannot be
+said to show none: small helmets far away score so."""
 
 GAP_S = 1.0
 """Time between two looks at a person that still counts as seen steadily."""
@@ -66,17 +66,15 @@ class _Timer:
     held_s: float = 0.0
     last_s: float | None = None
 
-    def hold(self, now_s: float, step_s: float) -> None:
-        if self.last_s is not None:
-            self.held_s += min(now_s - self.last_s, max(GAP_S, step_s))
-        self.last_s = now_s
-
-    def release(self, step_s: float) -> None:
-        self.held_s = max(0.0, self.held_s - step_s)
-        self.last_s = None
-
-    def clear(self) -> None:
-        self.held_s, self.last_s = 0.0, None
+    def run(self, holds: bool | None, now_s: float, step_s: float) -> None:
+        """Moves the time on: it is so, it is not so, or (None) nobody can tell."""
+        if holds:
+            if self.last_s is not None:
+                self.held_s += min(now_s - self.last_s, max(GAP_S, step_s))
+            self.last_s = now_s
+        elif holds is not None:
+            self.held_s = max(0.0, self.held_s - step_s)
+            self.last_s = None
 
     def reached(self, limit_s: float) -> bool:
         """Whether it is so now, and has been for the limit."""
@@ -204,8 +202,12 @@ class RuleEngine:
         events: list[AlertEvent] = []
         for track in visible:
             person = self._people.setdefault(track.track_id, _Person())
+            newest = _newest_evidence(track)
+            if newest is not None and newest.helmet_score >= self._rules.helmet_score:
+                person.unseen = _Timer()  # a helmet was seen: the time begins anew
             zone = self._zone_of(track, local_time, width, height)
-            self._time(person, track, zone, now_s, step_s)
+            person.bare.run(zone is not None and track.verdict is Verdict.BARE, now_s, step_s)
+            person.unseen.run(self._helmet_unseen(track, zone, max(width, height)), now_s, step_s)
             violation = person.violation
             if violation is None:
                 violation = self._opened(person, track, zone, now_s)
@@ -241,27 +243,17 @@ class RuleEngine:
             names = [WHOLE_PICTURE]
         return next((name for name in names if self._hours[name].contain(local_time)), None)
 
-    def _time(
-        self, person: _Person, track: Track, zone: str | None, now_s: float, step_s: float
-    ) -> None:
-        """Moves the person's timers on."""
-        has_helmet = track.verdict is Verdict.HELMET
-        if zone is not None and track.verdict is Verdict.BARE:
-            person.bare.hold(now_s, step_s)
-        else:
-            person.bare.release(step_s)
-        if zone is None or has_helmet:
-            person.unseen.release(step_s)
-            return
-        newest = track.evidence[-1] if track.evidence else None
-        if newest is None or newest.media_time_s != track.last_seen_s:
-            return  # the head was not in view: nothing can be said of it
-        if newest.helmet_score >= self._rules.helmet_score:
-            person.unseen.clear()
-        elif newest.helmet_score >= DOUBT * self._rules.helmet_score:
-            person.unseen.release(step_s)
-        else:
-            person.unseen.hold(now_s, step_s)
+    def _helmet_unseen(self, track: Track, zone: str | None, longer_side_px: int) -> bool | None:
+        """Whether no helmet is seen on a person of whom it should be; None where nobody can say."""
+        if zone is None or track.verdict is Verdict.HELMET:
+            return False
+        newest = _newest_evidence(track)
+        if newest is None:
+            return None
+        least_px = self._rules.unknown_least_height * longer_side_px
+        if body_px(track.subject, track.box) < least_px:
+            return None
+        return newest.helmet_score < DOUBT * self._rules.helmet_score
 
     def _opened(
         self, person: _Person, track: Track, zone: str | None, now_s: float
@@ -389,6 +381,12 @@ class RuleEngine:
             started_media_time_s=violation.started_s,
             model_version=violation.model_version,
         )
+
+
+def _newest_evidence(track: Track) -> Evidence | None:
+    """What was seen of the head in this frame; None where the head was not in view."""
+    newest = track.evidence[-1] if track.evidence else None
+    return newest if newest is not None and newest.media_time_s == track.last_seen_s else None
 
 
 def _refresh(

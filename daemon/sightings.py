@@ -88,9 +88,8 @@ class Sighting:
         body: the person's box, None where only a head was found.
         body_score: of that box, 0 without.
         head: the head, None where none was found.
-        head_in_view: whether a head would have been found if the model could: false where the
-            person is too small, cut by the upper edge, or behind somebody else's head. True
-            wherever a head was found.
+        head_in_view: whether the head is where the model can see it: false for a body without a
+            head that is cut by the upper edge, or behind somebody else's head.
         fresh: whether this may be a person nobody has seen yet; false for a second box around a
             body, and for a stray head box within somebody else's body.
     """
@@ -115,9 +114,7 @@ class Sighting:
         return max(self.body_score, self.head.score if self.head else 0.0)
 
 
-def sightings(
-    detections: Detections, *, least_score: float, least_head_view_px: float
-) -> tuple[Sighting, ...]:
+def sightings(detections: Detections, least_score: float) -> tuple[Sighting, ...]:
     """Sorts the boxes of a frame into people.
 
     Each head goes to at most one person and each person gets at most one, by the best fit over all
@@ -126,7 +123,6 @@ def sightings(
     Args:
         detections: of one frame, in any order.
         least_score: boxes below are noise.
-        least_head_view_px: height of a person in pixels under which a missing helmet says nothing.
 
     Returns:
         People, surest first.
@@ -142,9 +138,7 @@ def sightings(
     for row, body in enumerate(bodies):
         head = heads[owner[row]] if row in owner else None
         in_view = head is not None or (
-            body.box.height >= least_head_view_px
-            and not _cut_at_top(body.box)
-            and not np.isfinite(fits[row]).any()
+            not _cut_at_top(body.box) and not np.isfinite(fits[row]).any()
         )
         people.append(Sighting(body.box, body.score, head, in_view))
     people = _with_doubles_marked(people)

@@ -135,12 +135,7 @@ class Tracker:
         for one in self._followed:
             one.motion.predict(step_s, body_px(one.subject, one.box))
             one.box = _around(one.motion.x, one.motion.y, one.box.width, one.box.height)
-        people = sightings(
-            detections,
-            least_score=self._config.low_score,
-            least_head_view_px=self._rules.unknown_least_height
-            * max(detections.width, detections.height),
-        )
+        people = sightings(detections, self._config.low_score)
         unmatched = self._associate(people, detections, now_s)
         self._forget_those_who_left(detections)
         for person in unmatched:

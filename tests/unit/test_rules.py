@@ -106,6 +106,12 @@ def test_a_doubtful_helmet_neither_protects_nor_accuses() -> None:
     assert [event.violation for event in play(film([weaker])).starts] == [Violation.HELMET_UNSEEN]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_helmet_found_now_and_then_is_no_unseen_helmet(seed: int) -> None:
+    rare = Actor(stands(600, to_s=30), HELMET, head_rate=0.15)
+    assert play(film([rare], fps=16, to_s=30, seed=seed)).events == ()
+
+
 def test_a_worker_who_bends_down_keeps_the_helmet() -> None:
     before = Actor(stands(600, to_s=3), HELMET)
     bent = Actor(stands(600, height=260, from_s=3.125, to_s=9), "")

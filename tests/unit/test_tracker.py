@@ -137,7 +137,9 @@ def test_evidence_is_of_the_own_head_and_bounded() -> None:
 
 
 def test_frames_in_which_no_head_could_be_seen_are_no_evidence() -> None:
-    tracks = follow(film([Actor(stands(600, height=100), "")]))
+    legs = Actor(((0, 600, 120, 400), (10, 600, 120, 400)), "")
+    tracks = follow(film([legs]))
+    assert ids(tracks) == {1}
     assert all(track.evidence == () for frame in tracks for track in frame)
 
 
