@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 
 from daemon import metrics
 from daemon.alerting import SNAPSHOT_QUALITY, Alerter
@@ -197,7 +196,10 @@ class Service:
             self._meter.last_error = str(error)
             return None
         recorder = CaptureRecorder(
-            selector, buffer, partial(encode_jpeg, quality=config.jpeg_quality)
+            selector,
+            buffer,
+            # Asked for at each picture, since a reload may change it.
+            lambda rgb: encode_jpeg(rgb, quality=self.config.captures.jpeg_quality),
         )
         recorder.start()
         self._stack.callback(recorder.stop, CAPTURE_STOP_S)

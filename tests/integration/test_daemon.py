@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,25 +18,12 @@ import av
 import numpy as np
 import pytest
 
-from daemon.frames import RgbImage
 from scripts.demonstration import clip
-from tests.support.daemon_process import DaemonSetup, free_port
+from tests.support.daemon_process import DaemonSetup
+from tests.support.mosquitto import free_port
+from tests.support.videos import write_video
 
 FRAMES_OF_THE_LONG_CLIP = 3000
-
-
-def write_video(path: Path, pictures: Iterator[RgbImage], rate: int) -> Path:
-    """Encodes RGB pictures of one size."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        for number, picture in enumerate(pictures):
-            if number == 0:
-                stream.height, stream.width = picture.shape[:2]
-                stream.pix_fmt = "yuv420p"
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 @pytest.fixture(scope="session")

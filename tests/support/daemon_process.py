@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,13 +27,6 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S
     while not condition():
         assert time.monotonic() < until_s, f"never happened: {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

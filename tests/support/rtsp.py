@@ -37,10 +37,19 @@ class RtspServer:
         codec: ``mjpeg`` or ``h264``.
         login: ``user:password`` that it asks for; empty for none.
         port: 0 takes a free one.
+        options: of ``rtsp_server.py`` beside these.
     """
 
-    def __init__(self, *, codec: str = "mjpeg", login: str = "", port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        codec: str = "mjpeg",
+        login: str = "",
+        port: int = 0,
+        options: tuple[str, ...] = (),
+    ) -> None:
         self._codec = codec
+        self._options = options
         self._login = login
         self.port = port
         self._process: subprocess.Popen[str] | None = None
@@ -59,6 +68,7 @@ class RtspServer:
     def start(self) -> None:
         """Returns when it accepts connections; after a kill, on the same port as before."""
         command = [SYSTEM_PYTHON, str(_SCRIPT), "--port", str(self.port), "--codec", self._codec]
+        command += self._options
         if self._login:
             command += ["--login", self._login]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

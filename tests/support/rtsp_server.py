@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--codec", choices=sorted(ENCODERS), default="mjpeg")
     parser.add_argument("--size", default="320x240")
     parser.add_argument("--rate", type=int, default=25)
+    parser.add_argument("--picture", default="", help="a JPEG to show instead of the test picture")
     parser.add_argument("--login", default="", help="user:password, asked of every client")
     arguments = parser.parse_args()
 
@@ -40,9 +41,17 @@ def main() -> None:
 
     width, height = arguments.size.split("x")
     factory = GstRtspServer.RTSPMediaFactory()
+    shown = "videotestsrc is-live=true pattern=ball"
+    if arguments.picture:
+        # The picture is decoded once and repeated; identity paces it like a camera.
+        shown = (
+            f'filesrc location="{arguments.picture}" ! jpegdec ! imagefreeze '
+            f"! video/x-raw,framerate={arguments.rate}/1 ! identity sync=true "
+            "! videoconvert ! videoscale"
+        )
     factory.set_launch(
-        f"( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={width},"
-        f"height={height},framerate={arguments.rate}/1 ! {ENCODERS[arguments.codec]} )"
+        f"( {shown} ! video/x-raw,format=I420,width={width},height={height},"
+        f"framerate={arguments.rate}/1 ! {ENCODERS[arguments.codec]} )"
     )
     factory.set_shared(True)
     if arguments.login:

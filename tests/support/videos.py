@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from daemon.frames import RgbImage
 
 WIDTH, HEIGHT = 160, 96
 
@@ -53,6 +55,20 @@ def make_video(
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = stamps[number] if stamps is not None else number
             frame.time_base = Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_video(path: Path, pictures: Iterable[RgbImage], *, rate: int) -> Path:
+    """Writes RGB pictures of one size, however many, as MPEG-4 at ``rate`` frames a second."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=rate)
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -1,0 +1,30 @@
+"""``python -m tests.benchmarks latency|memory|still``: one JSON object as result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from daemon.paths import default_bundle
+from tests.benchmarks import latency, memory, still
+
+MEASURES = {"latency": latency.measure, "memory": memory.measure, "still": still.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(MEASURES))
+    parser.add_argument("--model", type=Path, help="bundle folder (default: the shipped one)")
+    parser.add_argument("--amount", type=int, help="frames, or events for latency")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sitewatch-") as folder:
+        result = MEASURES[arguments.name](
+            Path(folder), arguments.model or default_bundle(), arguments.amount
+        )
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
