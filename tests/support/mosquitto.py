@@ -105,8 +105,19 @@ class Mosquitto:
                 raise AssertionError(f"mosquitto does not start:\n{self._log.read_text()}")
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """Stops it in good order: it writes its messages to disk first."""
+    def stop(self, *, deaf_s: float = 0.0) -> None:
+        """Stops it in good order: it writes its messages to disk first.
+
+        Args:
+            deaf_s: seconds for which it is frozen before: what clients send meanwhile reaches its
+                socket, but is never read.
+        """
+        assert self._process is not None, "it does not run"
+        if deaf_s > 0:
+            self._process.send_signal(signal.SIGSTOP)
+            time.sleep(deaf_s)
+            self._process.send_signal(signal.SIGTERM)  # seen first when it wakes up
+            self._process.send_signal(signal.SIGCONT)
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
