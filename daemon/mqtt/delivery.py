@@ -64,6 +64,9 @@ class Delivery:
         for message in self._outbox.after(
             self._position, max_messages=room, max_bytes=max(1, WINDOW_BYTES - held_bytes)
         ):
+            held_bytes += message.size_bytes
+            if self._in_flight and held_bytes > WINDOW_BYTES:
+                return
             self._in_flight[publish(message.topic, message.payload)] = message
             self._position = message.position
 
