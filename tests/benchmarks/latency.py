@@ -30,23 +30,26 @@ def measure(folder: Path, bundle: Path, amount: int | None) -> dict[str, Any]:
     picture = folder / "people.jpg"
     people().save(picture, quality=92)
     options = ("--picture", str(picture), "--size", "1280x720", "--rate", str(FRAMES_PER_SECOND))
-    with Mosquitto(folder / "broker") as broker, RtspServer(options=options) as camera:
-        with Subscriber(broker.port, "sitewatch/+/alert") as subscriber:
-            setup = DaemonSetup(folder, bundle)
-            setup.sections["source"] = {
-                "kind": "rtsp",
-                "location": camera.url,
-                "frames_per_second": FRAMES_PER_SECOND,
-            }
-            setup.sections["mqtt"] |= {"enabled": True, "port": broker.port}
-            setup.sections["rules"] = {"update_every_s": 0.5, "confirm_s": 0.0}
-            with setup.start() as running:
-                while len(subscriber.arrivals) < wanted:
-                    assert running.process.poll() is None, running.log[-2000:]
-                    time.sleep(0.2)
-                status = running.status
-                running.stop()
-            arrivals = list(subscriber.arrivals)
+    with (
+        Mosquitto(folder / "broker") as broker,
+        RtspServer(options=options) as camera,
+        Subscriber(broker.port, "sitewatch/+/alert") as subscriber,
+    ):
+        setup = DaemonSetup(folder, bundle)
+        setup.sections["source"] = {
+            "kind": "rtsp",
+            "location": camera.url,
+            "frames_per_second": FRAMES_PER_SECOND,
+        }
+        setup.sections["mqtt"] |= {"enabled": True, "port": broker.port}
+        setup.sections["rules"] = {"update_every_s": 0.5, "confirm_s": 0.0}
+        with setup.start() as running:
+            while len(subscriber.arrivals) < wanted:
+                assert running.process.poll() is None, running.log[-2000:]
+                time.sleep(0.2)
+            status = running.status
+            running.stop()
+        arrivals = list(subscriber.arrivals)
     # The first second holds the start of everything: connections, first inference.
     delays_ms = np.array(
         [
