@@ -296,7 +296,12 @@ class Outbox:
         return self._put(store, self._limits, messages)
 
     def _check_room(self) -> None:
-        free_bytes = shutil.disk_usage(self._path.parent).free
+        try:
+            free_bytes = shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise StorageError(
+                f"cannot be asked for room: {error.strerror}", where=str(self._path.parent)
+            ) from error
         if free_bytes < FREE_FLOOR_BYTES:
             raise StorageError(
                 f"less than {FREE_FLOOR_BYTES // 1_000_000} MB are free on its disk",
