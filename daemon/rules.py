@@ -30,6 +30,10 @@ DOUBT = 0.5
 """A helmet found with this share of ``helmet_score`` does not protect, but who shows it cannot be
 said to show none: small helmets far away score so."""
 
+SURE_SCORE = 0.6
+"""Least score of a person whose helmet can be missed: wheels, pipes and heaps that a model takes
+for people score less in most frames, people who stand there 0.75 and more."""
+
 GAP_S = 1.0
 """Time between two looks at a person that still counts as seen steadily."""
 
@@ -251,7 +255,7 @@ class RuleEngine:
         if newest is None:
             return None
         least_px = self._rules.unknown_least_height * longer_side_px
-        if body_px(track.subject, track.box) < least_px:
+        if body_px(track.subject, track.box) < least_px or track.score < SURE_SCORE:
             return None
         return newest.helmet_score < DOUBT * self._rules.helmet_score
 

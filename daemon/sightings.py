@@ -53,7 +53,7 @@ DOUBLE_WITH_HEAD = 0.5
 """The share of the smaller that is enough where the one head fits both bodies."""
 
 EDGE = 0.01
-"""A box nearer to the picture's edge than this share of its height is cut by it."""
+"""A box nearer to the picture's edge than this share of the picture's side is cut by it."""
 
 UPRIGHT = 1.8
 """Height over width from which a box shows a whole standing person, head included. Squatter are
@@ -88,8 +88,8 @@ class Sighting:
         body: the person's box, None where only a head was found.
         body_score: of that box, 0 without.
         head: the head, None where none was found.
-        head_in_view: whether the head is where the model can see it: false for a body without a
-            head that is cut by the upper edge, or behind somebody else's head.
+        head_in_view: whether a head, found or not, is where the model can see it: false for a body
+            without one that the picture's edge cuts, or that is behind somebody else's head.
         fresh: whether this may be a person nobody has seen yet; false for a second box around a
             body, and for a stray head box within somebody else's body.
     """
@@ -138,7 +138,8 @@ def sightings(detections: Detections, least_score: float) -> tuple[Sighting, ...
     for row, body in enumerate(bodies):
         head = heads[owner[row]] if row in owner else None
         in_view = head is not None or (
-            not _cut_at_top(body.box) and not np.isfinite(fits[row]).any()
+            _head_in_view(body.box, detections.width, detections.height)
+            and not np.isfinite(fits[row]).any()
         )
         people.append(Sighting(body.box, body.score, head, in_view))
     people = _with_doubles_marked(people)
@@ -244,8 +245,16 @@ def _apart(head: Box, other: Box) -> bool:
     return abs(x) >= max(head.width, other.width) or abs(y) >= max(head.height, other.height)
 
 
-def _cut_at_top(body: Box) -> bool:
-    return body.y1 <= EDGE * body.height and not _upright(body)
+def _head_in_view(body: Box, width: int, height: int) -> bool:
+    """Whether the head of a body, on which none was found, is in the picture and in its place.
+
+    Not where the left or right edge cuts the body, nor where the upper edge cuts one that is not
+    a whole person, nor in a box broader than high: there is no telling where its head is.
+    """
+    at_side = body.x1 <= EDGE * width or body.x2 >= (1 - EDGE) * width
+    at_top, at_bottom = body.y1 <= EDGE * height, body.y2 >= (1 - EDGE) * height
+    headless = at_top and (at_bottom or not _upright(body))
+    return not at_side and not headless and body.height >= body.width
 
 
 def _upright(body: Box) -> bool:

@@ -147,8 +147,20 @@ def test_a_head_on_the_belly_is_nobody_new() -> None:
         (body(600), True),
         (Detection(PERSON, 0.9, Box(500, 0, 700, 250)), False),
         (Detection(PERSON, 0.9, Box(520, 0, 680, 400)), True),
+        (Detection(PERSON, 0.9, Box(400, 0, 750, 719)), False),
+        (Detection(PERSON, 0.9, Box(2, 200, 90, 600)), False),
+        (Detection(PERSON, 0.9, Box(1190, 200, 1279, 600)), False),
+        (Detection(PERSON, 0.9, Box(500, 500, 700, 650)), False),
     ],
-    ids=["in full view", "legs at the upper edge", "tall, touching the upper edge"],
+    ids=[
+        "in full view",
+        "legs at the upper edge",
+        "tall, touching the upper edge",
+        "a trunk between the edges",
+        "cut at the left",
+        "cut at the right",
+        "broader than high",
+    ],
 )
 def test_whether_a_head_would_be_seen(found: Detection, in_view: bool) -> None:
     (one,) = people(found)
