@@ -20,7 +20,7 @@ sys.stdin.read()
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     first = ProcessLock(tmp_path / "lock")
-    with pytest.raises(LockedError, match="another process.*Try later"):
+    with pytest.raises(LockedError, match=r"another process.*Try later"):
         ProcessLock(tmp_path / "lock", hint="Try later.")
     first.release()
     ProcessLock(tmp_path / "lock").release()
