@@ -24,14 +24,46 @@ def assign(cost: NDArray[np.float64], worst: float) -> tuple[tuple[int, int], ..
     Returns:
         Pairs (row, column), by row. Equal sums are settled by position, always the same way.
     """
-    rows, columns = cost.shape
-    if rows == 0 or columns == 0:
-        return ()
-    if rows > columns:
-        return tuple(sorted((row, column) for column, row in assign(cost.T, worst)))
-    gain = np.minimum(cost - worst, 0.0)
-    matched = _match_every_row(gain)
-    return tuple((row, column) for row, column in enumerate(matched) if cost[row, column] <= worst)
+    possible = np.argwhere(cost <= worst).tolist()
+    pairs: list[tuple[int, int]] = []
+    for rows, columns in _parts(possible):
+        if len(rows) == len(columns) == 1:
+            pairs.append((rows[0], columns[0]))
+            continue
+        part = np.minimum(cost[np.ix_(rows, columns)] - worst, 0.0)
+        turned = len(rows) > len(columns)
+        for first, second in enumerate(_match_every_row(part.T if turned else part)):
+            row, column = (second, first) if turned else (first, second)
+            pairs.append((rows[row], columns[column]))
+    return tuple(sorted(pair for pair in pairs if cost[pair] <= worst))
+
+
+def _parts(possible: list[list[int]]) -> list[tuple[list[int], list[int]]]:
+    """Rows and columns that hang together by possible pairs.
+
+    People far from each other do not compete for boxes, so that a crowd is many small problems.
+    """
+    columns_of: dict[int, list[int]] = {}
+    rows_of: dict[int, list[int]] = {}
+    for row, column in possible:
+        columns_of.setdefault(row, []).append(column)
+        rows_of.setdefault(column, []).append(row)
+    parts: list[tuple[list[int], list[int]]] = []
+    seen: set[int] = set()
+    for first in columns_of:
+        if first in seen:
+            continue
+        rows, columns, waiting = {first}, set[int](), [first]
+        while waiting:
+            for column in columns_of[waiting.pop()]:
+                if column not in columns:
+                    columns.add(column)
+                    new = set(rows_of[column]) - rows
+                    rows |= new
+                    waiting += new
+        seen |= rows
+        parts.append((sorted(rows), sorted(columns)))
+    return parts
 
 
 def _match_every_row(cost: NDArray[np.float64]) -> list[int]:
