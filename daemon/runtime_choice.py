@@ -30,8 +30,10 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
     """Loads a model in the runtime that the configuration asks for.
 
     With ``auto`` and several runtimes installed each is measured once for this model, machine and
-    number of threads; one that cannot be imported or cannot load the model is logged and skipped
-    as long as another works.
+    number of threads, in a process of its own; one that cannot be imported or cannot run the model
+    is logged and skipped as long as another works. A bare ``.tflite``, whose integrity no manifest
+    vouches for, is tried like that in any case: a damaged one ends a runtime's process with a
+    segmentation fault.
 
     Raises:
         ModelError: none works; the message has every reason.
@@ -48,8 +50,9 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
             where="model.runtime",
             hint=f"Install it: pip install {packages}",
         )
-    kinds = _by_speed(files, wanted, config) if len(wanted) > 1 else [wanted[0][0]]
-    failures: list[ModelError] = []
+    kinds, failures = [wanted[0][0]], list[ModelError]()
+    if len(wanted) > 1 or files.output is None:
+        kinds, failures = _by_speed(files, wanted, config)
     for kind in kinds:
         try:
             runtime = TfliteRuntime(
@@ -72,8 +75,8 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
 
 def _by_speed(
     files: ModelFiles, present: Sequence[tuple[RuntimeKind, str]], config: ModelConfig
-) -> list[RuntimeKind]:
-    """The runtimes, fastest first; those that failed to answer are left to the end."""
+) -> tuple[list[RuntimeKind], list[ModelError]]:
+    """The runtimes that run the model, fastest first, and why the others do not."""
     question = Question(
         model_sha256=files.sha256,
         machine=machine(),
@@ -81,19 +84,26 @@ def _by_speed(
         threads=config.threads,
     )
     milliseconds = runtime_cache.recall(config.runtime_cache, question)
+    failures: list[ModelError] = []
     if milliseconds is None:
         milliseconds = {}
         for kind, _ in present:
-            if (median_ms := _probe(kind, files, config.threads)) is not None:
-                milliseconds[kind.name] = median_ms
+            try:
+                milliseconds[kind.name] = _probe(kind, files, config.threads)
+            except ModelError as error:
+                failures.append(error)
         if milliseconds:
             runtime_cache.remember(config.runtime_cache, question, milliseconds)
-    kinds = [kind for kind, _ in present]
-    return sorted(kinds, key=lambda kind: milliseconds.get(kind.name, float("inf")))
+    kinds = [kind for kind, _ in present if kind.name in milliseconds]
+    return sorted(kinds, key=lambda kind: milliseconds[kind.name]), failures
 
 
-def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float | None:
-    """The median invoke in a process of its own, milliseconds; None if it failed (logged)."""
+def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float:
+    """The median invoke in a process of its own, milliseconds.
+
+    Raises:
+        ModelError: it did not get that far.
+    """
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
@@ -105,26 +115,29 @@ def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float | None:
             check=False,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
-    except subprocess.TimeoutExpired:
-        log.warning("runtime %s gave no answer in %g s", kind.name, PROBE_TIMEOUT_S)
-        return None
+        median_ms = float(json.loads(done.stdout)["median_ms"])
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(
+            f"{kind.name} gave no answer in {PROBE_TIMEOUT_S:g} s", where=str(files.where)
+        ) from error
     except OSError as error:
-        log.warning("runtime %s cannot be measured: %s", kind.name, error.strerror)
-        return None
-    try:
-        answer = json.loads(done.stdout)
-        median_ms = float(answer["median_ms"])
-    except (ValueError, KeyError, TypeError):
-        log.warning("runtime %s cannot run the model: %s", kind.name, _reason(done))
-        return None
+        raise ModelError(
+            f"{kind.name} cannot be tried: {error.strerror}", where=str(files.where)
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(_reason(kind, done), where=str(files.where)) from error
     log.info("runtime %s: %.1f ms with %d threads", kind.name, median_ms, threads)
     return median_ms
 
 
-def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    text = done.stdout.decode(errors="replace").strip()
-    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    return text or f"exit code {done.returncode} {''.join(last)}"
+def _reason(kind: RuntimeKind, done: subprocess.CompletedProcess[bytes]) -> str:
+    """Why a probe gave no time: its own words, or how it ended."""
+    try:
+        return str(json.loads(done.stdout)["error"])
+    except (ValueError, KeyError, TypeError):
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+        return " ".join([f"{kind.name} ended with {how} when given the model", *last])
 
 
 def machine() -> str:

@@ -62,13 +62,17 @@ def labels(folder: Path) -> Path:
 def config(
     folder: Path, name: str = "head_maps_int8", *, runtime: str = "litert", threads: int = 1
 ) -> ModelConfig:
-    """A bare model; ``folder`` takes its labels and the cache."""
+    """A bare model; ``folder`` takes its labels.
+
+    Its parent, which pytest makes once a session, keeps what was measured, so that each model is
+    tried in a process of its own only once.
+    """
     return ModelConfig(
         bundle=FOLDER / f"{name}.tflite",
         labels=labels(folder),
         runtime=runtime,
         threads=threads,
-        runtime_cache=folder / "runtime.json",
+        runtime_cache=folder.parent / "runtime.json",
     )
 
 

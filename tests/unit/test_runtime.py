@@ -83,7 +83,7 @@ def test_values_of_the_wrong_shape_are_an_error(kind: RuntimeKind) -> None:
 
 
 @pytest.mark.parametrize("kind", PRESENT, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("content", [b"", b"\x1c\0\0\0TFL3", b"x" * 4000])
+@pytest.mark.parametrize("content", [b"", b"x" * 4000])
 def test_a_damaged_model_cannot_be_loaded(kind: RuntimeKind, content: bytes) -> None:
     with pytest.raises(ModelError, match="cannot load the model"):
         TfliteRuntime(kind, content, threads=1, where="damaged")
