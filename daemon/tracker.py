@@ -107,16 +107,17 @@ class Tracker:
     """
 
     def __init__(self, tracker: TrackerConfig, rules: RulesConfig) -> None:
-        self._config = tracker
-        self._rules = rules
         self._followed: list[_Followed] = []
         self._next_id = 1
         self._now_s: float | None = None
+        self.configure(tracker, rules)
 
     def configure(self, tracker: TrackerConfig, rules: RulesConfig) -> None:
-        """Takes over changed scores and times; who is followed stays so."""
+        """Takes over another configuration; tracks live on and are judged by it."""
         self._config = tracker
         self._rules = rules
+        for one in self._followed:
+            one.evidence = deque(one.evidence, maxlen=tracker.history)
 
     def update(self, detections: Detections, media_time_s: float) -> tuple[Track, ...]:
         """Takes in one frame.

@@ -158,6 +158,17 @@ def test_tracks_are_bounded_and_the_longest_unseen_goes_first() -> None:
     assert {track.track_id for track in second if track.visible} == set(range(63, 125))
 
 
+def test_another_configuration_is_taken_over_and_tracks_live_on() -> None:
+    tracker = Tracker(TrackerConfig(), RulesConfig())
+    frames = film([Actor(stands(600))])
+    for time_s, found in frames[:20]:
+        tracker.update(found, time_s)
+    tracker.configure(TrackerConfig(history=5), RulesConfig(bare_score=0.9))
+    (track,) = tracker.update(frames[20][1], frames[20][0])
+    assert (track.track_id, len(track.evidence)) == (1, 5)
+    assert Tracker(TrackerConfig(history=5), RulesConfig()).update(frames[0][1], 0.0)
+
+
 def test_time_that_goes_back_stands_still() -> None:
     tracker = Tracker(TrackerConfig(), RulesConfig())
     (_, found), *_ = film([Actor(stands(600))])
