@@ -47,15 +47,15 @@ class HeadwearSettings:
         back: Share of bare heads that become long hair seen from behind.
         front: Share of bare heads that get long hair around the face.
         recolour_hair: Share of bare heads whose dark hair gets another colour.
-        recolour_hat: Share of hats that get another colour, dark ones included.
+        recolour_hat: Share of hats that get another colour.
         bare: Share of hats that disappear under drawn hair and become bare heads.
     """
 
     back: float = 0.15
-    front: float = 0.15
-    recolour_hair: float = 0.3
-    recolour_hat: float = 0.25
-    bare: float = 0.08
+    front: float = 0.2
+    recolour_hair: float = 0.35
+    recolour_hat: float = 0.1
+    bare: float = 0.1
 
 
 def vary(
@@ -176,12 +176,15 @@ def _recolour_hair(picture: Picture, box: Boxes, rng: np.random.Generator) -> No
 
 
 def _recolour_hat(picture: Picture, box: Boxes, rng: np.random.Generator) -> None:
-    """Turn the hue of a hat, and make it paler, lighter or darker, in place."""
+    """Turn the hue of a hat, and make it a little paler, lighter or darker, in place.
+
+    Not much darker: a first try painted hats nearly black, and dark hair became a hat.
+    """
     patch = _patch(picture, box)
     hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV).astype(np.float64)
     hsv[..., 0] = (hsv[..., 0] + rng.uniform(0, 180)) % 180
-    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.1, 1.3), 0, 255)
-    hsv[..., 2] = np.clip(hsv[..., 2] * rng.uniform(0.25, 1.15), 0, 255)
+    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.6, 1.3), 0, 255)
+    hsv[..., 2] = np.clip(hsv[..., 2] * rng.uniform(0.6, 1.15), 0, 255)
     colour = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
     mask = _soft_oval(patch.shape[1], patch.shape[0], 0.28, 0.40)[..., None]
     patch[:] = np.clip(patch + mask * (colour.astype(np.float64) - patch), 0, 255).astype(np.uint8)

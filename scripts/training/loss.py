@@ -27,7 +27,7 @@ class LossWeights:
 
     box: float = 0.05
     objectness: float = 0.7
-    label: float = 0.1
+    label: float = 0.2
     balance: tuple[float, float, float] = (4.0, 1.0, 0.4)
 
 
