@@ -46,14 +46,21 @@ class Alerter:
         sink: takes them.
         clock: of this device.
         listener: called with each event and its stamp, e.g. to print it.
+        shown_score: weaker detections are not drawn into snapshots.
     """
 
     def __init__(
-        self, sink: EventSink, clock: Clock, listener: Callable[[AlertEvent, Stamp], None]
+        self,
+        sink: EventSink,
+        clock: Clock,
+        listener: Callable[[AlertEvent, Stamp], None],
+        *,
+        shown_score: float,
     ) -> None:
         self._sink = sink
         self._clock = clock
         self._listener = listener
+        self._shown_score = shown_score
 
     def raise_alert(self, event: AlertEvent, frame: Frame, detections: Detections | None) -> None:
         """Hands an event on. An ``end`` has no picture: who was in it may be long gone.
@@ -90,7 +97,7 @@ class Alerter:
         self, event: AlertEvent, frame: Frame, detections: Detections | None
     ) -> bytes | None:
         mark = Mark(event.box, label(event), _COLOURS[event.severity])
-        others = marks(detections) if detections is not None else ()
+        others = marks(detections, least_score=self._shown_score) if detections is not None else ()
         try:
             return encode_jpeg(
                 draw(frame.picture.rgb(), (*others, mark)),

@@ -54,8 +54,8 @@ class Mark:
     colour: Colour
 
 
-def marks(detections: Detections) -> tuple[Mark, ...]:
-    """A mark for every detection, the strongest last so that it lies on top."""
+def marks(detections: Detections, *, least_score: float = 0.0) -> tuple[Mark, ...]:
+    """A mark for every detection of at least this score, the strongest last: it lies on top."""
     return tuple(
         Mark(
             found.box,
@@ -63,6 +63,7 @@ def marks(detections: Detections) -> tuple[Mark, ...]:
             COLOURS.get(found.class_name, OTHER_COLOUR),
         )
         for found in reversed(tuple(detections))
+        if found.score >= least_score
     )
 
 

@@ -106,7 +106,8 @@ class ModelConfig:
         "little gain.", minimum=1, maximum=16
     )  # fmt: skip
     score_threshold: float = option(
-        0.0, "Score from 0 to 1 under which a detection is dropped; 0 takes the manifest's.",
+        0.0, "Score from 0 to 1 under which a detection is dropped; 0 takes what tracker and "
+        "captures can use (the less of tracker.low_score and captures.band_low).",
         minimum=0.0, maximum=1.0, reload=True,
     )  # fmt: skip
     iou_threshold: float = option(

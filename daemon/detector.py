@@ -64,7 +64,7 @@ class Detector:
         self.model_version = files.version
         self.runtime = runtime
         self.timing = DetectTiming(0.0, 0.0, 0.0)
-        self._makers = files.thresholds
+        self.makers_thresholds = files.thresholds
         self._taken = input_layout(runtime.tensors, files.input)
         self._canvas = Canvas(self._taken)
         self._layout = self._settled(
@@ -91,8 +91,10 @@ class Detector:
 
     def configure(self, config: ModelConfig) -> None:
         """Takes over the thresholds of a (new) configuration; 0 means the manifest's."""
-        self.score_threshold = max(MIN_SCORE, config.score_threshold or self._makers.score)
-        self.iou_threshold = config.iou_threshold or self._makers.iou
+        self.score_threshold = max(
+            MIN_SCORE, config.score_threshold or self.makers_thresholds.score
+        )
+        self.iou_threshold = config.iou_threshold or self.makers_thresholds.iou
 
     @property
     def input_size(self) -> tuple[int, int]:

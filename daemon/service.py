@@ -9,16 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from daemon import metrics
 from daemon.alerting import SNAPSHOT_QUALITY, Alerter
-from daemon.annotate import draw, encode_jpeg
+from daemon.annotate import draw, encode_jpeg, marks
 from daemon.capture import Capture
 from daemon.captures.buffer import CaptureBuffer
 from daemon.captures.recorder import CaptureRecorder
 from daemon.captures.selection import CaptureSelector
 from daemon.clock import Clock, Stamp
-from daemon.config import Config
+from daemon.config import Config, ModelConfig
 from daemon.configfile import changes, take_live
 from daemon.detections import HEAD, HELMET, Detections
 from daemon.detector import Detector
@@ -105,9 +106,14 @@ class Service:
             config.mqtt, self._outbox, device=config.device, clock=self._clock
         )
         self._unfinished = UnfinishedViolations(self._outbox)
-        self._alerter = Alerter(self._publisher, self._clock, self._note_event)
-        detector = Detector.open(config.model)
+        detector = Detector.open(_wanted_model(config))
         self._stack.callback(detector.close)
+        self._alerter = Alerter(
+            self._publisher,
+            self._clock,
+            self._note_event,
+            shown_score=detector.makers_thresholds.score,
+        )
         selector = CaptureSelector(
             config.captures,
             chance=random.Random(),
@@ -318,7 +324,8 @@ class Service:
         self._snapshot_wanted = False
         picture = frame.picture.rgb()
         if detections is not None:
-            picture = draw(picture, detections)
+            least = self.pipeline.detector.makers_thresholds.score
+            picture = draw(picture, marks(detections, least_score=least))
         jpeg = encode_jpeg(
             picture, quality=SNAPSHOT_QUALITY, max_bytes=self._publisher.snapshot_max_bytes
         )
@@ -345,10 +352,22 @@ class Service:
         self.pipeline.rules.reconfigure(config.rules, config.zones)
         self.pipeline.tracker.configure(config.tracker, config.rules)
         self.pipeline.gate.config = config.motion
-        self.pipeline.detector.configure(config.model)
+        self.pipeline.detector.configure(_wanted_model(config))
         self.pipeline.selector.configure(config.captures)
         if self._recorder is not None:
             self._recorder.configure(config.captures)
         self._publisher.reload(config.mqtt)
         set_level(config.health.log_level)
         self.config = config
+
+
+def _wanted_model(config: Config) -> ModelConfig:
+    """The model's section with a score threshold that serves everybody behind the detector.
+
+    A bundle's own threshold is where its makers would cut for good. The tracker goes on with
+    weaker detections of somebody it knows, and the captures look for just those; both cut later.
+    """
+    if config.model.score_threshold:
+        return config.model
+    least = min(config.tracker.low_score, config.captures.band_low)
+    return replace(config.model, score_threshold=least)
