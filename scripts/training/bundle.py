@@ -38,6 +38,8 @@ _LEAST_IOU = 0.5
 #: A golden object must be found with this share of the score that the exporting machine saw;
 #: runtimes differ in the last bits, a broken model differs in much more.
 _SCORE_SHARE = 0.7
+#: For the same reason nothing that is not there may come this close to the working threshold.
+_QUIET_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,13 @@ def _golden(scene: Scene, folder: Path, maps: Maps, settings: BundleSettings) ->
     if stored is None:
         raise DatasetError("cannot be read back", where=str(path))
     picture = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    found = detect(picture, settings.size_px, maps, settings.thresholds.score)
+    found = detect(
+        picture,
+        settings.size_px,
+        maps,
+        _QUIET_SHARE * settings.thresholds.score,
+        settings.thresholds.iou,
+    )
     return GoldenPicture(
         file=f"{_GOLDEN_FOLDER}/{path.name}",
         objects=expectations(scene, found),

@@ -63,9 +63,11 @@ def tflite_maps(path: Path, threads: int = 2) -> Maps:
     return run
 
 
-def detect(picture: Picture, size_px: int, maps: Maps, least_score: float) -> Found:
+def detect(
+    picture: Picture, size_px: int, maps: Maps, least_score: float, most_iou: float = _NMS_IOU
+) -> Found:
     """Detections of one picture, in its own pixels."""
     boxed, placement = letterbox(picture, size_px)
-    found = suppress(decode_maps(maps(boxed), least_score), _NMS_IOU)
+    found = suppress(decode_maps(maps(boxed), least_score), most_iou)
     in_picture = Found(placement.to_picture(found.boxes), found.scores, found.classes)
     return clip(in_picture, picture.shape[1], picture.shape[0])
