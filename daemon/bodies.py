@@ -33,3 +33,8 @@ def ground_px(subject: str, box: Box) -> tuple[float, float]:
 def centre(box: Box) -> tuple[float, float]:
     """The middle of a box, pixels."""
     return (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+
+
+def crown(box: Box) -> tuple[float, float]:
+    """The middle of a box's upper side: about the same point on a body and on its head alone."""
+    return (box.x1 + box.x2) / 2, box.y1

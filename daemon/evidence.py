@@ -37,9 +37,10 @@ KEPT_AT = 0.7
 
 MEMORY_S = 10.0
 MEMORY_FACTOR = 2.0
-"""While no head is found a verdict holds for so many times as long as evidence has carried it, but
-at most for ``MEMORY_S``: a worker long seen with a helmet bends down or stands behind a beam for
-some seconds and is not unprotected for that; a helmet that flashed up once is soon forgotten."""
+"""While no head speaks against it, a verdict holds for so many times as long as heads have carried
+it, but at most for ``MEMORY_S``: a worker long seen with a helmet bends down or stands behind a
+beam for some seconds and is not unprotected for that; a helmet that flashed up once is soon
+forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ def judge(
         return before.carried(Verdict.BARE, bare, heads[-1].media_time_s)
     if helmet >= helmet_limit and helmet >= bare:
         return before.carried(Verdict.HELMET, helmet, heads[-1].media_time_s)
-    return before if before.remembered(now_s) else Judgement()
+    contradicted = bare > helmet if before.verdict is Verdict.HELMET else helmet > bare
+    return before if before.remembered(now_s) and not contradicted else Judgement()
 
 
 def votes(evidence: Sequence[Evidence], now_s: float) -> list[Evidence]:

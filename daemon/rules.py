@@ -9,18 +9,17 @@ waver would end and start violations in turn.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.bodies import body_px, centre, ground_px
+from daemon.bodies import body_px, ground_px
 from daemon.config import RulesConfig, ZoneConfig
 from daemon.detections import HEAD, PERSON
 from daemon.events import AlertEvent, EventType, Severity, Violation
-from daemon.frames import Box
 from daemon.hours import ActiveHours
 from daemon.tracks import Evidence, Track, Verdict
+from daemon.violations import EPSILON_S, REACH, OpenViolation, SteadyTimer
 from daemon.zones import Zones, share_of_picture
 
 WHOLE_PICTURE = ""
@@ -34,85 +33,18 @@ SURE_SCORE = 0.6
 """Least score of a person whose helmet can be missed: wheels, pipes and heaps that a model takes
 for people score less in most frames, people who stand there 0.75 and more."""
 
-GAP_S = 1.0
-"""Time between two looks at a person that still counts as seen steadily."""
-
-REACH = 0.6
-"""How far from where a person was lost, or would have walked to, somebody may turn up and still be
-the same person, in body sizes: a step to the side, and the error of a straight walk guessed for two
-seconds. A whole body size is too much: it joins somebody who leaves a room at one side with the
-next who enters at the other."""
-
-MOST_COAST_S = 2.0
-"""A lost person is thought to walk on straight for at most so long."""
-
-ALIKE = 2.0
-"""Greatest ratio of body sizes of a person lost and seen again."""
-
 MOST_OPEN = 128
 """Violations open at once; twice the tracks that can be followed. Beyond, the one whose person has
 been gone for longest is ended early."""
-
-SPEED_TIME_S = 0.5
-"""Time constant over which the speed that is kept for a lost person is smoothed."""
-
-_EPSILON_S = 1e-6
-"""Sums of time steps come out a little under what they are."""
-
-
-@dataclass(slots=True)
-class _Timer:
-    """For how long something has been so, forgiving short interruptions.
-
-    While it is not so the time runs back at the same speed; while nobody can tell it stands.
-    """
-
-    held_s: float = 0.0
-    last_s: float | None = None
-
-    def run(self, holds: bool | None, now_s: float, step_s: float) -> None:
-        """Moves the time on: it is so, it is not so, or (None) nobody can tell."""
-        if holds:
-            if self.last_s is not None:
-                self.held_s += min(now_s - self.last_s, max(GAP_S, step_s))
-            self.last_s = now_s
-        elif holds is not None:
-            self.held_s = max(0.0, self.held_s - step_s)
-            self.last_s = None
-
-    def reached(self, limit_s: float) -> bool:
-        """Whether it is so now, and has been for the limit."""
-        return self.last_s is not None and self.held_s >= limit_s - _EPSILON_S
-
-
-@dataclass(slots=True)
-class _Open:
-    """An open violation."""
-
-    event_id: str
-    kind: Violation
-    zone: str
-    started_s: float
-    updated_s: float
-    last_true_s: float
-    seen_s: float
-    track_id: int
-    subject: str
-    box: Box
-    width: int
-    height: int
-    score: float
-    model_version: str
-    velocity: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(slots=True)
 class _Person:
     """What the rules remember of a live track."""
 
-    bare: _Timer = field(default_factory=_Timer)
-    unseen: _Timer = field(default_factory=_Timer)
-    violation: _Open | None = None
+    bare: SteadyTimer = field(default_factory=SteadyTimer)
+    unseen: SteadyTimer = field(default_factory=SteadyTimer)
+    violation: OpenViolation | None = None
 
 
 class RuleEngine:
@@ -137,7 +69,7 @@ class RuleEngine:
     ) -> None:
         self._new_event_id = new_event_id
         self._people: dict[int, _Person] = {}
-        self._open: list[_Open] = []
+        self._open: list[OpenViolation] = []
         self._last_start_s: dict[str, float] = {}
         self._now_s: float | None = None
         self.reconfigure(rules, zones)
@@ -208,7 +140,7 @@ class RuleEngine:
             person = self._people.setdefault(track.track_id, _Person())
             newest = _newest_evidence(track)
             if newest is not None and newest.helmet_score >= self._rules.helmet_score:
-                person.unseen = _Timer()  # a helmet was seen: the time begins anew
+                person.unseen = SteadyTimer()  # a helmet was seen: the time begins anew
             zone = self._zone_of(track, local_time, width, height)
             person.bare.run(zone is not None and track.verdict is Verdict.BARE, now_s, step_s)
             person.unseen.run(self._helmet_unseen(track, zone, max(width, height)), now_s, step_s)
@@ -218,12 +150,12 @@ class RuleEngine:
                 if violation is None:
                     continue
                 person.violation = violation
-                _refresh(violation, track, now_s, (width, height), model_version)
+                violation.saw(track, now_s, (width, height), model_version)
                 events += self._make_room(now_s)
                 self._open.append(violation)
                 events.append(self._event(violation, EventType.START, now_s))
             else:
-                _refresh(violation, track, now_s, (width, height), model_version)
+                violation.saw(track, now_s, (width, height), model_version)
                 events += self._carried_on(violation, person, track, zone, now_s)
         events += self._lapsed(now_s)
         return tuple(events)
@@ -259,18 +191,27 @@ class RuleEngine:
             return None
         return newest.helmet_score < DOUBT * self._rules.helmet_score
 
+    def _still_bare(self, track: Track) -> bool:
+        """Whether an open violation is still true of a person: nothing speaks for a helmet now."""
+        if track.verdict is Verdict.HELMET:
+            return False
+        newest = _newest_evidence(track)
+        if newest is None or newest.bare_score >= newest.helmet_score:
+            return True
+        return newest.helmet_score < DOUBT * self._rules.helmet_score
+
     def _opened(
         self, person: _Person, track: Track, zone: str | None, now_s: float
-    ) -> _Open | None:
+    ) -> OpenViolation | None:
         """A violation that begins now, or None."""
         kind = self._kind(person)
         if zone is None or kind is None:
             return None
         last_s = self._last_start_s.get(zone)
-        if last_s is not None and now_s - last_s < self._cooldown_s[zone] - _EPSILON_S:
+        if last_s is not None and now_s - last_s < self._cooldown_s[zone] - EPSILON_S:
             return None
         self._last_start_s[zone] = now_s
-        return _Open(
+        return OpenViolation(
             event_id=self._new_event_id(),
             kind=kind,
             zone=zone,
@@ -297,14 +238,14 @@ class RuleEngine:
 
     def _carried_on(
         self,
-        violation: _Open,
+        violation: OpenViolation,
         person: _Person,
         track: Track,
         zone: str | None,
         now_s: float,
     ) -> list[AlertEvent]:
         """What an open violation says of the person it is about, seen in this frame."""
-        if zone is None or track.verdict is Verdict.HELMET:
+        if zone is None or not self._still_bare(track):
             return []
         violation.last_true_s = now_s
         graver = (
@@ -313,7 +254,7 @@ class RuleEngine:
         if graver:
             violation.kind = Violation.BARE_HEAD
             violation.score = track.verdict_score
-        due = now_s - violation.updated_s >= self._rules.update_every_s - _EPSILON_S
+        due = now_s - violation.updated_s >= self._rules.update_every_s - EPSILON_S
         if not graver and not due:
             return []
         violation.updated_s = now_s
@@ -325,14 +266,14 @@ class RuleEngine:
         pairs = []
         for violation in self._open:
             gone_s = now_s - violation.last_true_s
-            if violation.track_id in seen_ids or gone_s > self._rules.end_after_s + _EPSILON_S:
+            if violation.track_id in seen_ids or gone_s > self._rules.end_after_s + EPSILON_S:
                 continue
             for track in visible:
                 known = self._people.get(track.track_id)
                 taken_up = known is not None and known.violation is not None
-                if taken_up or track.verdict is Verdict.HELMET:
+                if taken_up or not self._still_bare(track):
                     continue
-                away = _away(violation, track, now_s)
+                away = violation.away(track, now_s)
                 if away <= REACH:
                     pairs.append((away, violation.event_id, track.track_id, violation))
         taken: set[str | int] = set()
@@ -353,11 +294,11 @@ class RuleEngine:
 
     def _lapsed(self, now_s: float) -> list[AlertEvent]:
         """Ends violations that have not been true for long enough."""
-        limit_s = self._rules.end_after_s + _EPSILON_S
+        limit_s = self._rules.end_after_s + EPSILON_S
         lapsed = [one for one in self._open if now_s - one.last_true_s > limit_s]
         return [self._end(violation, now_s) for violation in lapsed]
 
-    def _end(self, violation: _Open, now_s: float) -> AlertEvent:
+    def _end(self, violation: OpenViolation, now_s: float) -> AlertEvent:
         self._open.remove(violation)
         person = self._people.get(violation.track_id)
         if person is not None and person.violation is violation:
@@ -365,7 +306,7 @@ class RuleEngine:
             self._people[violation.track_id] = _Person()
         return self._event(violation, EventType.END, now_s)
 
-    def _event(self, violation: _Open, kind: EventType, now_s: float) -> AlertEvent:
+    def _event(self, violation: OpenViolation, kind: EventType, now_s: float) -> AlertEvent:
         bare = violation.kind is Violation.BARE_HEAD
         severity = self._rules.bare_severity if bare else self._rules.unknown_severity
         on_person = (PERSON, HEAD) if bare else (PERSON,)
@@ -391,49 +332,3 @@ def _newest_evidence(track: Track) -> Evidence | None:
     """What was seen of the head in this frame; None where the head was not in view."""
     newest = track.evidence[-1] if track.evidence else None
     return newest if newest is not None and newest.media_time_s == track.last_seen_s else None
-
-
-def _refresh(
-    violation: _Open, track: Track, now_s: float, size: tuple[int, int], model_version: str
-) -> None:
-    """Keeps where the person was seen last, how fast it went, and how sure that is."""
-    passed_s = now_s - violation.seen_s
-    if passed_s > 0 and violation.subject == track.subject:
-        (x1, y1), (x2, y2) = centre(violation.box), centre(track.box)
-        vx, vy = violation.velocity
-        share = passed_s / (passed_s + SPEED_TIME_S)
-        violation.velocity = (
-            vx + share * ((x2 - x1) / passed_s - vx),
-            vy + share * ((y2 - y1) / passed_s - vy),
-        )
-    violation.seen_s = now_s
-    violation.subject, violation.box = track.subject, track.box
-    violation.width, violation.height = size
-    violation.model_version = model_version
-    if violation.kind is Violation.HELMET_UNSEEN:
-        violation.score = track.score
-    elif track.verdict is Verdict.BARE:
-        violation.score = track.verdict_score
-
-
-def _away(violation: _Open, track: Track, now_s: float) -> float:
-    """Distance of a track from where a lost person is expected, in body sizes of the smaller.
-
-    Both where the person was lost and where it would have walked to, if that is in the picture,
-    are tried, and the nearer counts; infinity for somebody who was there already, or of quite
-    another size.
-    """
-    if track.first_seen_s <= violation.seen_s:
-        return math.inf
-    lost_px, found_px = body_px(violation.subject, violation.box), body_px(track.subject, track.box)
-    larger, smaller = max(lost_px, found_px), min(lost_px, found_px)
-    if larger > ALIKE * smaller:
-        return math.inf
-    coasted_s = min(now_s - violation.seen_s, MOST_COAST_S)
-    (x1, y1), (x2, y2) = centre(violation.box), centre(track.box)
-    vx, vy = violation.velocity
-    away_px = math.hypot(x2 - x1, y2 - y1)
-    x, y = x1 + vx * coasted_s, y1 + vy * coasted_s
-    if 0 <= x <= violation.width and 0 <= y <= violation.height:
-        away_px = min(away_px, math.hypot(x2 - x, y2 - y))
-    return away_px / smaller

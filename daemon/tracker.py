@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from daemon.assignment import assign
-from daemon.bodies import body_px, centre
+from daemon.bodies import BODY_HEADS, body_px, centre
 from daemon.config import RulesConfig, TrackerConfig
 from daemon.detections import HEAD, PERSON, Detections
 from daemon.evidence import Judgement, judge
@@ -46,6 +46,15 @@ away it is somebody else."""
 MOST_GROWTH = 2.0
 """Greatest ratio of body sizes between two frames without overlap: walking from 4 m to 2.6 m from
 the camera in a second is 1.5. Not asked of a box that the picture's edge cuts."""
+
+HEAD_GROWTH = 1.6
+HEAD_GUESS = 2.5
+"""Greatest ratio between a head that alone continues a person and the head known of that person,
+or, where none is known, what the body lets expect. A table top is no head."""
+
+WEAK_FACTOR = 2.0
+"""Weak boxes alone keep a track for so many times ``lost_after_s``: people are found well again
+within that; what stays weak for longer is a thing that was there before."""
 
 STALE_FACTOR = 4.0
 """A track is kept over a pause without frames for so many times ``lost_after_s``: a source of less
@@ -73,6 +82,8 @@ class _Followed:
     motion: ConstantVelocity
     first_seen_s: float
     last_seen_s: float
+    last_strong_s: float
+    head_px: float | None = None
     score: float = 0.0
     hits: int = 0
     visible: bool = True
@@ -167,8 +178,13 @@ class Tracker:
         strong = [one for one in people if one.score >= self._config.high_score and one.fresh]
         weak = [one for one in people if one.score < self._config.high_score or not one.fresh]
         tracks = list(self._followed)
+        lost: list[_Followed] = []
         unmatched: list[Sighting] = []
         for stage in (strong, weak):
+            if stage is weak:
+                least_s = now_s - WEAK_FACTOR * self._config.lost_after_s
+                lost = [track for track in tracks if track.last_strong_s < least_s]
+                tracks = [track for track in tracks if track.last_strong_s >= least_s]
             cost = np.array(
                 [
                     [_pair_cost(track, one, detections, gated=stage is strong) for one in stage]
@@ -184,7 +200,7 @@ class Tracker:
                 unmatched = [one for i, one in enumerate(stage) if i not in found]
             matched = {row for row, _ in pairs}
             tracks = [track for i, track in enumerate(tracks) if i not in matched]
-        for track in tracks:
+        for track in (*tracks, *lost):
             track.visible = False
         return unmatched
 
@@ -213,6 +229,7 @@ class Tracker:
             motion=ConstantVelocity.start(*centre(person.box), body_px(subject, person.box)),
             first_seen_s=now_s,
             last_seen_s=now_s,
+            last_strong_s=now_s,
             evidence=deque(maxlen=self._config.history),
         )
         self._next_id += 1
@@ -223,12 +240,21 @@ class Tracker:
         track.visible = True
         track.hits += 1
         track.last_seen_s = now_s
+        if person.score >= self._config.high_score:
+            track.last_strong_s = now_s
+        if person.head is not None:
+            track.head_px = head_px(person.head.box)
         track.score = person.score if person.body is None else person.body_score
         if person.head_in_view:
             helmet = person.head.helmet_score if person.head else 0.0
             bare = person.head.bare_score if person.head else 0.0
             track.evidence.append(Evidence(now_s, helmet, bare))
         track.judgement = judge(track.judgement, tuple(track.evidence), self._rules, now_s)
+
+
+def head_px(head: Box) -> float:
+    """Size of a head: the larger side, since the picture's edge may cut the other."""
+    return max(head.width, head.height)
 
 
 def _pair_cost(track: _Followed, person: Sighting, detections: Detections, *, gated: bool) -> float:
@@ -243,6 +269,8 @@ def _pair_cost(track: _Followed, person: Sighting, detections: Detections, *, ga
     expected, seen = _like_boxes(track, person)
     if seen is None:
         return math.inf
+    if person.body is None and track.subject == PERSON and not gated:
+        return math.inf  # a weak or stray head is no reason to believe in a person still
     size, seen_size = body_px(track.subject, expected), body_px(track.subject, seen)
     cut = _cut(expected, detections) or _cut(seen, detections)
     deviation = math.sqrt(track.motion.innovation_variance(size)) * max(size, seen_size) / size
@@ -269,7 +297,9 @@ def _like_boxes(track: _Followed, person: Sighting) -> tuple[Box, Box | None]:
             return expected, person.body
         assert person.head is not None
         head = person.head.box
-        if not sizes_fit(expected, head):
+        known_px = track.head_px or body_px(PERSON, expected) / BODY_HEADS
+        most = HEAD_GROWTH if track.head_px else HEAD_GUESS
+        if not known_px / most <= head_px(head) <= known_px * most:
             return expected, None
         middle = (head.x1 + head.x2) / 2
         half = expected.width / 2

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from daemon.bodies import body_px, centre, ground_px
+from daemon.bodies import body_px, centre, crown, ground_px
 from daemon.detections import HEAD, PERSON
 from daemon.frames import Box
 
@@ -21,3 +21,7 @@ def test_no_box_is_smaller_than_a_pixel() -> None:
 
 def test_centre() -> None:
     assert centre(Box(0, 10, 20, 40)) == (10, 25)
+
+
+def test_body_and_head_have_the_same_crown() -> None:
+    assert crown(Box(100, 50, 220, 350)) == crown(Box(140, 50, 180, 90)) == (160, 50)

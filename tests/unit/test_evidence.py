@@ -73,6 +73,13 @@ def test_a_verdict_is_remembered_for_a_while(before: Verdict) -> None:
     assert (forgotten.verdict, forgotten.score) == (Verdict.UNKNOWN, 0)
 
 
+@pytest.mark.parametrize("before", [Verdict.HELMET, Verdict.BARE])
+def test_heads_that_speak_against_it_end_the_memory(before: Verdict) -> None:
+    against = (0.0, 0.3) if before is Verdict.HELMET else (0.4, 0.0)
+    judgement = judge(Judgement(before, 0.7, -20.0, -2.1), seen([against] * 6), RULES, 0.0)
+    assert judgement.verdict is Verdict.UNKNOWN
+
+
 def test_a_helmet_that_flashed_up_is_soon_forgotten() -> None:
     judgement = Judgement()
     rows = seen([HELMET] * 5 + [NOTHING] * 45)

@@ -183,6 +183,14 @@ def test_who_is_lost_for_a_while_is_the_same_violation() -> None:
     assert run.ends[0].track_id != start.track_id
 
 
+def test_a_thing_where_somebody_was_lost_does_not_carry_the_violation_on() -> None:
+    gone = Actor(stands(600, to_s=4))
+    thing = Actor(stands(720, from_s=4.5, to_s=20), HELMET, person_rate=0.0, head_score=0.46)
+    run = play(film([gone, thing], to_s=20))
+    assert [event.type for event in run.events] == ["start", "end"]
+    assert run.ends[0].media_time_s <= 8.25
+
+
 def test_who_walked_on_unseen_is_the_same_violation() -> None:
     before = Actor(walks(100, 500, to_s=4))
     after = Actor(walks(800, 1100, from_s=7.0, to_s=10))

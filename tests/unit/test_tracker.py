@@ -90,11 +90,11 @@ def test_a_pause_without_frames_ends_a_track_and_a_slow_source_does_not() -> Non
 
 def test_weak_boxes_continue_a_track_and_start_none() -> None:
     strong = Actor(stands(600, to_s=1), "")
-    weak = Actor(stands(600, from_s=1.1, to_s=10), "", person_score=0.2)
+    weak = Actor(stands(600, from_s=1.1, to_s=5), "", person_score=0.2)
     other = Actor(stands(200, to_s=10), "", person_score=0.2)
-    tracks = follow(film([strong, weak, other]))
+    tracks = follow(film([strong, weak, other], to_s=5))
     assert ids(tracks) == {1}
-    assert tracks[-20][0].visible
+    assert tracks[-1][0].visible
 
 
 def test_a_sure_head_makes_a_weak_body_sure() -> None:
@@ -124,6 +124,24 @@ def test_a_missed_body_is_followed_by_the_head() -> None:
     (last,) = tracks[-1]
     assert (last.subject, last.visible) == (PERSON, True)
     assert last.box.bottom_centre == pytest.approx((790, 650), abs=10)
+
+
+def test_a_table_top_is_nobodys_head() -> None:
+    leaves = Actor(walks(500, 1600, 500, 400, to_s=4))
+    table = Detection(HELMET, 0.6, Box(500, 150, 700, 270))
+    frames = [
+        (time_s, detections([*found, table])) for time_s, found in film([leaves], fps=1, to_s=8)
+    ]
+    person = [track for frame in follow(frames) for track in frame if track.subject == PERSON]
+    assert max(track.last_seen_s for track in person) <= 3.0
+
+
+def test_weak_boxes_keep_a_track_for_a_while_only() -> None:
+    seen = Actor(stands(600, to_s=2), "")
+    ghost = Actor(stands(600, from_s=2.125, to_s=12), "", person_score=0.3)
+    tracks = follow(film([seen, ghost]))
+    assert ids(tracks) == {1}
+    assert max(track.last_seen_s for frame in tracks for track in frame) == 7.0
 
 
 def test_evidence_is_of_the_own_head_and_bounded() -> None:
