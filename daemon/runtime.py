@@ -14,7 +14,6 @@ import importlib.util
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,11 +160,12 @@ def installed() -> tuple[tuple[RuntimeKind, str], ...]:
 def quiet_stderr() -> Iterator[None]:
     """Keeps the runtimes' chatter out of stderr; everything else that is printed comes through.
 
-    They print from C++ to file descriptor 2. What arrives meanwhile goes to a temporary file and
-    is sorted at the end: known chatter to the debug log, the rest to stderr.
+    They print from C++ to file descriptor 2. What arrives meanwhile goes to a file in memory, for a
+    full disk must not keep the camera from starting, and is sorted at the end: known chatter to
+    the debug log, the rest to stderr.
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as caught:
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as caught:
         real = os.dup(2)
         try:
             os.dup2(caught.fileno(), 2)

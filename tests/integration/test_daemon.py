@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 from scripts.demonstration import clip
-from tests.support.daemon_process import DaemonSetup
+from tests.support.daemon_process import WAIT_S, DaemonSetup
 from tests.support.mosquitto import free_port
 from tests.support.videos import write_video
 
@@ -80,9 +81,9 @@ def test_the_same_clip_gives_the_same_events(setup: DaemonSetup, sample: Path) -
 
 def test_a_stop_ends_what_is_open(setup: DaemonSetup, staying: Path) -> None:
     with setup.start("--source", str(staying), "--print-alerts") as running:
-        running.wait_for(lambda: '"start"' in (setup.folder / "out").read_text(), "a start")
+        running.wait_for(lambda: '"start"' in running.out, "a start")
         assert running.stop(signal.SIGTERM) == 0
-    *events, summary = [json.loads(line) for line in (setup.folder / "out").open()]
+    *events, summary = [json.loads(line) for line in running.out.splitlines()]
     assert [events[0]["type"], events[-1]["type"]] == ["start", "end"]
     assert summary["events"] == {
         kind: sum(e["type"] == kind for e in events) for kind in ("start", "update", "end")
@@ -116,9 +117,9 @@ def test_a_violation_left_open_by_a_kill_is_ended_by_the_next_run(
     setup: DaemonSetup, staying: Path, sample: Path
 ) -> None:
     with setup.start("--source", str(staying), "--print-alerts") as running:
-        running.wait_for(lambda: '"start"' in (setup.folder / "out").read_text(), "a start")
+        running.wait_for(lambda: '"start"' in running.out, "a start")
         running.stop(signal.SIGKILL)
-    event_id = json.loads((setup.folder / "out").read_text().splitlines()[0])["id"]
+    event_id = json.loads(running.out.splitlines()[0])["id"]
     done = setup.run("--source", str(sample))
     assert done.code == 0
     assert f"violation {event_id} was left open by the last run; ending it" in done.err
@@ -130,21 +131,23 @@ def test_ready_with_the_first_frame_and_the_watchdog_with_every_one(
     setup: DaemonSetup, sample: Path, tmp_path: Path
 ) -> None:
     address = str(tmp_path / "notify")
+    messages: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(address)
-        receiver.setblocking(False)
+
+        def listen() -> None:  # as systemd does; else the sender waits when ten are unread
+            while not messages or not messages[-1].startswith("STOPPING=1"):
+                messages.append(receiver.recv(4096).decode())
+
+        listener = threading.Thread(target=listen, daemon=True)
+        listener.start()
         done = setup.run(
             "--source",
             str(sample),
             environment={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000"},
         )
-        assert done.code == 0, done.err
-        messages = []
-        try:
-            while True:
-                messages.append(receiver.recv(4096).decode())
-        except BlockingIOError:
-            pass
+        listener.join(WAIT_S)
+    assert done.code == 0, done.err
     assert messages[0].startswith("STATUS=opening file")
     assert messages[1].startswith("READY=1\nSTATUS=watching file")
     assert messages.count("WATCHDOG=1") > 3

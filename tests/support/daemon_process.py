@@ -154,6 +154,11 @@ class Running:
         return (self.setup.folder / "log").read_text()
 
     @property
+    def out(self) -> str:
+        """Standard output of all runs in this folder."""
+        return (self.setup.folder / "out").read_text()
+
+    @property
     def status(self) -> dict[str, Any]:
         """The status file; empty before the first."""
         path = self.setup.folder / "status.json"
