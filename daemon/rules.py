@@ -142,7 +142,7 @@ class RuleEngine:
             if newest is not None and newest.helmet_score >= self._rules.helmet_score:
                 person.unseen = SteadyTimer()  # a helmet was seen: the time begins anew
             zone = self._zone_of(track, local_time, width, height)
-            person.bare.run(zone is not None and track.verdict is Verdict.BARE, now_s, step_s)
+            person.bare.run(self._bare(track, zone), now_s, step_s)
             person.unseen.run(self._helmet_unseen(track, zone, max(width, height)), now_s, step_s)
             violation = person.violation
             if violation is None:
@@ -178,6 +178,12 @@ class RuleEngine:
         if not self._zones.alert:
             names = [WHOLE_PICTURE]
         return next((name for name in names if self._hours[name].contain(local_time)), None)
+
+    def _bare(self, track: Track, zone: str | None) -> bool | None:
+        """Whether the head is bare; None while only hysteresis or memory says so."""
+        if zone is None or track.verdict is not Verdict.BARE:
+            return False
+        return True if track.verdict_score >= self._rules.bare_score else None
 
     def _helmet_unseen(self, track: Track, zone: str | None, longer_side_px: int) -> bool | None:
         """Whether no helmet is seen on a person of whom it should be; None where nobody can say."""

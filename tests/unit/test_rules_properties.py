@@ -106,6 +106,16 @@ def test_updates_keep_their_distance_but_where_it_gets_graver(
 
 @SETTINGS
 @given(films, rules)
+def test_a_bare_head_is_told_only_over_the_threshold(
+    frames: list[FrameOf], chosen: RulesConfig
+) -> None:
+    for event in play(frames, rules=chosen).starts:
+        if event.violation is Violation.BARE_HEAD:
+            assert event.score >= chosen.bare_score
+
+
+@SETTINGS
+@given(films, rules)
 def test_starts_in_a_zone_keep_the_cooldown(frames: list[FrameOf], chosen: RulesConfig) -> None:
     times = [event.media_time_s for event in play(frames, rules=chosen).starts]
     pairs = itertools.pairwise(times)
