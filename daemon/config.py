@@ -155,8 +155,11 @@ class TrackerConfig:
         reload=True,
     )  # fmt: skip
     history: int = option(
-        64, "Frames of evidence kept for each track: two seconds at 30 frames a second.",
-        minimum=3, maximum=512, reload=True,
+        64,
+        "Frames of evidence kept for each track: two seconds at 30 frames a second.",
+        minimum=3,
+        maximum=512,
+        reload=True,
     )
 
 

@@ -21,7 +21,7 @@ def test_the_new_content_replaces_the_old(tmp_path: Path, durable: bool) -> None
     write_atomically(path, b"new", durable=durable, mode=0o600)
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["status.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["status.json"]
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path: Path) -> None:
@@ -53,4 +53,4 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file(tmp_path: Path) ->
     assert done.returncode == 8, done.stderr
     assert "cannot be written: File too large" in done.stdout
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["status.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["status.json"]
