@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from scripts.demonstration.broker import DemonstrationError, running_broker
 from scripts.demonstration.subscriber import Subscriber
+from updater.errors import SourceError
 
 JPEG = b"\xff\xd8" + bytes(150_000)
 """As large as a snapshot gets; to the subscriber a picture is just bytes."""
@@ -74,3 +77,21 @@ def test_a_broker_that_does_not_come_up_is_named(
         running_broker(tmp_path, embedded=True),
     ):
         pytest.fail("it came up")
+
+
+def test_the_whole_demonstration(bundle: Path, project_root: Path) -> None:
+    command = [sys.executable, "-m", "scripts.demonstration", "--embedded-broker"]
+    done = subprocess.run(
+        [*command, "--model", str(bundle)],
+        cwd=project_root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "alert 1  start   bare_head" in done.stdout
+    assert list((project_root / "demo-output").glob("alert-1-*.jpg"))
+
+
+def test_a_video_that_is_none_is_named(project_root: Path) -> None:
+    command = [sys.executable, "-m", "scripts.demonstration", "/nowhere/video.mp4"]
+    done = subprocess.run(command, cwd=project_root, capture_output=True, text=True, check=False)
+    assert done.returncode == SourceError.exit_code
+    assert done.stderr == "demo: /nowhere/video.mp4: no such file\n"
