@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 """Shows what the rules make of video clips: which alerts start when, at several frame rates.
 
 The model looks once at every frame of each clip in each appearance (as it is, mirrored, darker,
 brighter, smaller), then tracker and rules run over what it found at every rate, so that a change
 of the rules is judged in seconds. With --keep FOLDER what was found is kept there and read again.
 
-Example: scripts/evaluate_clips.py --model packaging/model --appearance plain mirrored -- *.mp4
+Example: .venv/bin/python -m scripts.evaluate_clips --model packaging/model clip.mp4
 """
 
 from __future__ import annotations
