@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from daemon.detections import HEAD, HELMET, PERSON, Detections
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detections
 from daemon.frames import Box, RgbImage
 
 Colour = tuple[int, int, int]

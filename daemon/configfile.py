@@ -10,9 +10,9 @@ from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from daemon.alerts.hours import ActiveHours
+from daemon.alerts.zones import Zones
 from daemon.config import Config
-from daemon.hours import ActiveHours
-from daemon.zones import Zones
 from updater.errors import ConfigError
 
 CONFIG_MAX_BYTES = 1_000_000

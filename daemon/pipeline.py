@@ -6,15 +6,15 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from daemon.alerts.events import AlertEvent
+from daemon.alerts.rules import RuleEngine
 from daemon.captures.selection import CaptureDecision, CaptureSelector
-from daemon.detections import Detections
-from daemon.detector import Detector
-from daemon.events import AlertEvent
+from daemon.detection.detections import Detections
+from daemon.detection.detector import Detector
 from daemon.frames import Frame
-from daemon.motion import MotionGate
-from daemon.rules import RuleEngine
-from daemon.tracker import Tracker
-from daemon.tracks import Track
+from daemon.sources.motion import MotionGate
+from daemon.tracking.tracker import Tracker
+from daemon.tracking.tracks import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Pipeline:
         return self.rules.update(
             tracks,
             media_time_s=frame.media_time_s,
-            local_time=datetime.fromtimestamp(frame.captured_unix_s, tz=UTC),
+            local_time=datetime.fromtimestamp(frame.captured_unix_s, tz=UTC).astimezone(),
             width=frame.picture.width,
             height=frame.picture.height,
             model_version=self.detector.model_version,

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from daemon.config import ModelConfig
-from daemon.detections import Detection, Detections
-from daemon.detector import Detector
-from daemon.iou import iou_matrix
+from daemon.detection.detections import Detection, Detections
+from daemon.detection.detector import Detector
+from daemon.detection.iou import iou_matrix
 from daemon.memory import resident_bytes
-from daemon.picture import ArrayPicture
 from daemon.sources.folder import read_picture
+from daemon.sources.picture import ArrayPicture
 from updater.bundle import verify_folder
 from updater.errors import BundleError, ModelError, SourceError
 from updater.manifest import GoldenObject, GoldenPicture, Manifest

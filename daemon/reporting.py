@@ -6,10 +6,10 @@ import json
 import time
 from dataclasses import asdict
 
-from daemon.capture import Capture
+from daemon.alerts.rules import RuleEngine
 from daemon.captures.recorder import CaptureRecorder
 from daemon.config import Config
-from daemon.detector import Detector
+from daemon.detection.detector import Detector
 from daemon.health import (
     FrameCounts,
     Meter,
@@ -20,10 +20,10 @@ from daemon.health import (
 )
 from daemon.mqtt.messages import DeviceState
 from daemon.mqtt.publisher import LinkState, Publisher
-from daemon.outbox import Outbox
+from daemon.outbox.outbox import Outbox
 from daemon.pause import Pause
-from daemon.rules import RuleEngine
 from daemon.sources import Source
+from daemon.sources.capture import Capture
 from updater.atomic import write_atomically
 from updater.version import VERSION
 

@@ -12,35 +12,35 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from daemon import metrics
-from daemon.alerting import SNAPSHOT_QUALITY, Alerter
+from daemon.alerts.alerting import SNAPSHOT_QUALITY, Alerter
+from daemon.alerts.eventid import EventIds
+from daemon.alerts.events import AlertEvent, EventType
+from daemon.alerts.rules import RuleEngine
+from daemon.alerts.unfinished import UnfinishedViolations
 from daemon.annotate import draw, encode_jpeg, marks
-from daemon.capture import Capture
 from daemon.captures.buffer import CaptureBuffer
 from daemon.captures.recorder import CaptureRecorder
 from daemon.captures.selection import CaptureSelector
 from daemon.clock import Clock, Stamp
 from daemon.config import Config, ModelConfig
 from daemon.configfile import changes, take_live
-from daemon.detections import HEAD, HELMET, Detections
-from daemon.detector import Detector
-from daemon.eventid import EventIds
-from daemon.events import AlertEvent, EventType
+from daemon.detection.detections import HEAD, HELMET, Detections
+from daemon.detection.detector import Detector
 from daemon.frames import Frame
 from daemon.health import Meter
 from daemon.log import set_level
-from daemon.motion import MotionGate
 from daemon.mqtt.commands import Command, CommandName
 from daemon.mqtt.publisher import LinkState, Publisher
 from daemon.notify import Notifier
-from daemon.outbox import Outbox
+from daemon.outbox.outbox import Outbox
 from daemon.pause import Pause
 from daemon.pipeline import Pipeline
 from daemon.reporting import Reporter
-from daemon.rules import RuleEngine
 from daemon.sources import open_source
+from daemon.sources.capture import Capture
+from daemon.sources.motion import MotionGate
 from daemon.summary import RunSummary, summarise
-from daemon.tracker import Tracker
-from daemon.unfinished import UnfinishedViolations
+from daemon.tracking.tracker import Tracker
 from updater.errors import SitewatchError, StorageError
 
 FRAME_WAIT_S = 0.25

@@ -20,16 +20,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from daemon.alerts.events import AlertEvent, EventType
+from daemon.alerts.rules import RuleEngine
 from daemon.config import ModelConfig, RulesConfig, TrackerConfig
-from daemon.detections import Detections
-from daemon.detector import Detector
-from daemon.events import AlertEvent, EventType
+from daemon.detection.detections import Detections
+from daemon.detection.detector import Detector
 from daemon.frames import RgbImage
-from daemon.picture import ArrayPicture
-from daemon.rules import RuleEngine
+from daemon.sources.picture import ArrayPicture
 from daemon.sources.videofile import VideoFileSource
-from daemon.tracker import Tracker
-from daemon.tracks import Track
+from daemon.tracking.tracker import Tracker
+from daemon.tracking.tracks import Track
 
 RATES_FPS = (30.0, 10.0, 5.0, 2.0, 1.0)
 SMALLER = 0.6

@@ -29,10 +29,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from daemon.detections import Detections
+from daemon.detection.detections import Detections
+from daemon.detection.iou import iou_matrix
 from daemon.frames import Box
-from daemon.iou import iou_matrix
-from daemon.tracks import Evidence, Track
+from daemon.tracking.tracks import Evidence, Track
 
 EDGE_VALUE = 0.2
 """Of a score at the edge of the band: still kept, but the first to go."""

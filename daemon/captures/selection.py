@@ -14,10 +14,10 @@ from daemon.captures import reasons
 from daemon.captures.phash import hamming, phash
 from daemon.captures.reasons import BLINK_MAX_FRAMES, CaptureReason, Sighting, Subject
 from daemon.config import CapturesConfig
-from daemon.detections import Detections
+from daemon.detection.detections import Detections
+from daemon.detection.iou import iou_matrix
 from daemon.frames import Frame, RgbImage
-from daemon.iou import iou_matrix
-from daemon.tracks import Track
+from daemon.tracking.tracks import Track
 from updater.captures import SUBJECTS_MAX
 
 REMEMBERED = 64

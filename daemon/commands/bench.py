@@ -16,14 +16,14 @@ import numpy as np
 from PIL import Image
 
 from daemon.commands.options import add_model_options, frame_count, model_config
-from daemon.detector import Detector
+from daemon.detection.detector import Detector
+from daemon.detection.model import read_model
+from daemon.detection.runtime import installed
+from daemon.detection.runtime_choice import machine
 from daemon.frames import Picture, RgbImage
 from daemon.memory import resident_bytes
-from daemon.model import read_model
-from daemon.picture import ArrayPicture, FrameConverter, LibavPicture
-from daemon.runtime import installed
-from daemon.runtime_choice import machine
 from daemon.sources.folder import read_picture
+from daemon.sources.picture import ArrayPicture, FrameConverter, LibavPicture
 from updater import manifest
 from updater.errors import UsageError
 

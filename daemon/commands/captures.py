@@ -21,7 +21,7 @@ from daemon.captures.reasons import CaptureReason
 from daemon.clock import Clock
 from daemon.config import DEFAULT_CONFIG_FILE, Config
 from daemon.configfile import load
-from daemon.detections import Detections
+from daemon.detection.detections import Detections
 from daemon.frames import Box, RgbImage
 from daemon.paths import without_installation
 from updater.atomic import write_atomically

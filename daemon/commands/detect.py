@@ -12,11 +12,11 @@ from typing import Any
 
 from daemon import annotate
 from daemon.commands.options import add_model_options, model_config, score
-from daemon.detections import Detections
-from daemon.detector import Detector
+from daemon.detection.detections import Detections
+from daemon.detection.detector import Detector
 from daemon.frames import RgbImage
-from daemon.picture import ArrayPicture
 from daemon.sources.folder import PICTURE_SUFFIXES, read_picture
+from daemon.sources.picture import ArrayPicture
 from updater.errors import SourceError, StorageError, UsageError
 
 DRAWN_QUALITY = 92

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from daemon import log
+from daemon.alerts.events import AlertEvent
 from daemon.clock import Stamp
 from daemon.config import DEFAULT_CONFIG_FILE, Config
 from daemon.configfile import check_whole, load
-from daemon.events import AlertEvent
 from daemon.paths import without_installation
 from daemon.service import Service
 from daemon.sources import guess_kind

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from daemon.config import DeviceConfig, MqttConfig
 from daemon.mqtt import homeassistant
 from daemon.mqtt.topics import Topics
-from daemon.outbox import Outbox
+from daemon.outbox.outbox import Outbox
 from updater.version import VERSION
 
 NOTE = "home_assistant_topics"

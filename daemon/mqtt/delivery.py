@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from daemon.outbox import Outbox
-from daemon.outbox_store import Message
+from daemon.outbox.outbox import Outbox
+from daemon.outbox.store import Message
 
 WINDOW_MESSAGES = 20
 """Sent and not yet acknowledged at most; Mosquitto takes as many by default

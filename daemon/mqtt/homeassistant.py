@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from daemon.events import Violation
+from daemon.alerts.events import Violation
 from daemon.mqtt.topics import Topics
 
 MANUFACTURER = "Sitewatch"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from daemon.alerts.events import AlertEvent
 from daemon.clock import Stamp
-from daemon.events import AlertEvent
 
 SCHEMA = 1
 """Raised when a field changes its meaning or goes; a new field alone does not raise it."""

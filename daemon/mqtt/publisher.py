@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from daemon.alerts.events import AlertEvent, EventType
 from daemon.clock import Clock, Stamp
 from daemon.config import DeviceConfig, MqttConfig
-from daemon.events import AlertEvent, EventType
 from daemon.mqtt import credentials, messages
 from daemon.mqtt.announcer import Announcer
 from daemon.mqtt.backoff import Backoff
@@ -31,7 +31,7 @@ from daemon.mqtt.session import Session
 from daemon.mqtt.suspicion import Suspicion
 from daemon.mqtt.topics import Topics
 from daemon.mqtt.wakeup import Wakeup
-from daemon.outbox import Draft, Outbox, Receipt
+from daemon.outbox.outbox import Draft, Outbox, Receipt
 from updater.errors import BrokerError, ConfigError
 
 AWS_HOST_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn")

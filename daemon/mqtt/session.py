@@ -15,7 +15,7 @@ from daemon.mqtt.delivery import Delivery
 from daemon.mqtt.live import LiveMessages
 from daemon.mqtt.topics import Topics
 from daemon.mqtt.wakeup import Wakeup
-from daemon.outbox import Outbox
+from daemon.outbox.outbox import Outbox
 
 LOGIN_TIMEOUT_S = 20.0
 ACKNOWLEDGE_TIMEOUT_S = 60.0

@@ -16,8 +16,8 @@ class Source(Protocol):
     """Delivers frames, one at a time.
 
     Entering the context opens the source, leaving it closes it; both, and every read, happen on
-    the same thread (:class:`daemon.capture.Capture` has one for it), because camera libraries
-    want that and because any of them may hang.
+    the same thread (:class:`daemon.sources.capture.Capture` has one for it), because camera
+    libraries want that and because any of them may hang.
     """
 
     @property

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from daemon.frames import Frame, RgbImage
-from daemon.picture import ArrayPicture
 from daemon.sources.base import MAX_PIXELS, Stamper
+from daemon.sources.picture import ArrayPicture
 from updater.errors import SourceError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})

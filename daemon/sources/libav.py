@@ -53,7 +53,7 @@ class LibavStream:
         open_timeout_s: float | None = None,
         read_timeout_s: float | None = None,
     ) -> None:
-        av.logging.set_level(av.logging.PANIC)  # see daemon.picture.FrameConverter
+        av.logging.set_level(av.logging.PANIC)  # see daemon.sources.picture.FrameConverter
         self._where = where
         self._container = av.open(
             location,

@@ -31,10 +31,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon import letterbox
+from daemon.detection import letterbox
 from daemon.frames import Frame
-from daemon.picture import CameraPicture, FrameConverter
 from daemon.sources.base import Stamper
+from daemon.sources.picture import CameraPicture, FrameConverter
 from updater.errors import SourceError, SourceStalledError
 
 _LONGEST_EXPOSURE_S = 1 / 15

@@ -16,9 +16,9 @@ import av
 import av.error
 
 from daemon.frames import Frame
-from daemon.picture import FrameConverter, LibavPicture
 from daemon.sources.base import RateLimit, Stamper
 from daemon.sources.libav import DamagedPacketError, LibavStream, Packet, reason
+from daemon.sources.picture import FrameConverter, LibavPicture
 from updater.errors import ConfigError, SourceError
 
 _FIRST_DELAY_S = 0.5

@@ -14,9 +14,9 @@ import av.error
 
 from daemon.config import SourceConfig
 from daemon.frames import Frame
-from daemon.picture import FrameConverter, LibavPicture
 from daemon.sources.base import RateLimit, Stamper
 from daemon.sources.libav import DamagedPacketError, LibavStream, code, reason
+from daemon.sources.picture import FrameConverter, LibavPicture
 from updater.errors import SourceError
 
 Options = dict[str, str]

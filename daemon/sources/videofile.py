@@ -14,7 +14,6 @@ import av
 import av.error
 
 from daemon.frames import Frame
-from daemon.picture import FrameConverter, LibavPicture
 from daemon.sources.base import MediaClock, Stamper
 from daemon.sources.libav import (
     DamagedPacketError,
@@ -23,6 +22,7 @@ from daemon.sources.libav import (
     reason,
     rotation_degrees,
 )
+from daemon.sources.picture import FrameConverter, LibavPicture
 from updater.errors import SourceError
 
 _FALLBACK_FRAMES_PER_SECOND = 25.0

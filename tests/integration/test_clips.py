@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon.config import ModelConfig, RulesConfig, TrackerConfig
-from daemon.detections import HELMET
-from daemon.detector import Detector
+from daemon.detection.detections import HELMET
+from daemon.detection.detector import Detector
 from scripts.evaluate_clips import Looks, look, play, thinned
 from tests.support.scenes import Actor, film, walks
 

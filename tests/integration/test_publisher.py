@@ -17,15 +17,15 @@ from typing import Any
 import jsonschema
 import pytest
 
+from daemon.alerts.events import EventType
 from daemon.clock import Clock
 from daemon.config import DeviceConfig, MqttConfig, OutboxConfig
-from daemon.events import EventType
 from daemon.mqtt.commands import Command, CommandName
 from daemon.mqtt.homeassistant import announcements
 from daemon.mqtt.messages import DeviceState
 from daemon.mqtt.publisher import LinkState, Publisher
 from daemon.mqtt.topics import Topics
-from daemon.outbox import Outbox
+from daemon.outbox.outbox import Outbox
 from tests.support.alerts import JPEG, make_event
 from tests.support.certificates import Authority
 from tests.support.mosquitto import BrokerTls, Mosquitto

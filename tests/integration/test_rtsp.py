@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.capture import Capture
 from daemon.config import SourceConfig
 from daemon.frames import Frame
 from daemon.sources import open_source
+from daemon.sources.capture import Capture
 from tests.support.rtsp import RtspServer, missing
 from updater.errors import SourceError, SourceStalledError
 

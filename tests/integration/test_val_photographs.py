@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.config import ModelConfig
-from daemon.detector import Detector
-from daemon.iou import iou_matrix
+from daemon.detection.detector import Detector
+from daemon.detection.iou import iou_matrix
 from daemon.paths import CHECKOUT_BUNDLE
-from daemon.picture import ArrayPicture
 from daemon.sources.folder import read_picture
+from daemon.sources.picture import ArrayPicture
 
 PICTURES = 40
 LEAST_RECALL = 0.80

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.events import AlertEvent, EventType, Severity, Violation
+from daemon.alerts.events import AlertEvent, EventType, Severity, Violation
 from daemon.frames import Box
 
 JPEG = b"\xff\xd8\xff\xe0 not a real picture, MQTT does not look inside \xff\xd9"

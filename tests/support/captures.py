@@ -13,10 +13,10 @@ from daemon.captures.reasons import CaptureReason, Subject
 from daemon.captures.selection import CaptureDecision, ReasonFound
 from daemon.clock import Clock
 from daemon.config import CapturesConfig
-from daemon.detections import HEAD, HELMET, PERSON, Detections
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detections
 from daemon.frames import Box, Frame, RgbImage
-from daemon.picture import ArrayPicture
-from daemon.tracks import Evidence, Track, Verdict
+from daemon.sources.picture import ArrayPicture
+from daemon.tracking.tracks import Evidence, Track, Verdict
 
 CLASSES = (HELMET, HEAD, PERSON)
 WIDTH, HEIGHT = 640, 360

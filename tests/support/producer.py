@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+from daemon.alerts.events import EventType
 from daemon.clock import Clock
 from daemon.config import DeviceConfig, MqttConfig, OutboxConfig
-from daemon.events import EventType
 from daemon.mqtt.publisher import Publisher
-from daemon.outbox import Outbox
+from daemon.outbox.outbox import Outbox
 from tests.support.alerts import make_event
 
 SNAPSHOT_BYTES = 20_000

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from daemon.alerts.events import AlertEvent, EventType
+from daemon.alerts.rules import RuleEngine
 from daemon.config import RulesConfig, TrackerConfig, ZoneConfig
-from daemon.detections import HEAD, HELMET, PERSON, Detection, Detections
-from daemon.events import AlertEvent, EventType
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detection, Detections
 from daemon.frames import Box
-from daemon.rules import RuleEngine
-from daemon.tracker import Tracker
-from daemon.tracks import Track
+from daemon.tracking.tracker import Tracker
+from daemon.tracking.tracks import Track
 
 CLASSES = (HELMET, HEAD, PERSON)
 WIDTH, HEIGHT = 1280, 720

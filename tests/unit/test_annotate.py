@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from daemon.annotate import COLOURS, OTHER_COLOUR, Mark, draw, encode_jpeg, marks
-from daemon.detections import Detections
+from daemon.detection.detections import Detections
 from daemon.frames import Box, RgbImage
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from daemon.assignment import assign
+from daemon.tracking.assignment import assign
 
 Costs = NDArray[np.float64]
 # Whole numbers: sums are exact, ties are many, and both are the hard cases.

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from daemon.bodies import body_px, centre, crown, ground_px
-from daemon.detections import HEAD, PERSON
+from daemon.detection.detections import HEAD, PERSON
 from daemon.frames import Box
+from daemon.tracking.bodies import body_px, centre, crown, ground_px
 
 
 def test_a_body_and_its_head_tell_the_same_size_and_ground() -> None:

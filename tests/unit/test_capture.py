@@ -12,10 +12,10 @@ from typing import Self
 import numpy as np
 import pytest
 
-from daemon.capture import Capture
 from daemon.frames import Frame
-from daemon.picture import ArrayPicture
 from daemon.sources.base import Stamper
+from daemon.sources.capture import Capture
+from daemon.sources.picture import ArrayPicture
 from daemon.sources.videofile import VideoFileSource
 from tests.support.videos import grey_levels, make_video
 from updater.errors import SourceError, SourceStalledError

@@ -22,9 +22,9 @@ from daemon.captures.reasons import (
     together,
     uncertain_scores,
 )
-from daemon.detections import HEAD, HELMET, PERSON
+from daemon.detection.detections import HEAD, HELMET, PERSON
 from daemon.frames import Box
-from daemon.tracks import Evidence
+from daemon.tracking.tracks import Evidence
 from tests.support.captures import HEIGHT, WIDTH, detections, track
 from updater.captures import REASONS
 

@@ -10,9 +10,9 @@ from daemon.captures.phash import phash
 from daemon.captures.reasons import CaptureReason
 from daemon.captures.selection import REMEMBERED, CaptureDecision, CaptureSelector, Kept
 from daemon.config import CapturesConfig
-from daemon.detections import HEAD, HELMET, PERSON, Detections
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detections
 from daemon.frames import Box, RgbImage
-from daemon.tracks import Track
+from daemon.tracking.tracks import Track
 from tests.support.captures import config, detections, frame, scene, track
 
 NOTHING = detections([])

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.decode import Candidates, box_unit, check_scores, make_decoder
-from daemon.layout import HeadMapsLayout, OutputLayout, TableLayout, input_layout, output_layout
-from daemon.nms import MAX_CANDIDATES
-from daemon.tensors import ModelTensors, TensorInfo
+from daemon.detection.decode import Candidates, box_unit, check_scores, make_decoder
+from daemon.detection.layout import (
+    HeadMapsLayout,
+    OutputLayout,
+    TableLayout,
+    input_layout,
+    output_layout,
+)
+from daemon.detection.nms import MAX_CANDIDATES
+from daemon.detection.tensors import ModelTensors, TensorInfo
 from tests.support.models import ANCHORS, STRIDES
 from updater.errors import ModelError
 from updater.manifest import OutputSpec

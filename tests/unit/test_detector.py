@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from daemon.config import ModelConfig
-from daemon.detections import Detections
-from daemon.detector import MIN_SCORE, Detector
+from daemon.detection.detections import Detections
+from daemon.detection.detector import MIN_SCORE, Detector
+from daemon.detection.layout import HeadMapsLayout, TableLayout
+from daemon.detection.runtime import installed
 from daemon.frames import RgbImage
-from daemon.layout import HeadMapsLayout, TableLayout
-from daemon.picture import ArrayPicture
-from daemon.runtime import installed
+from daemon.sources.picture import ArrayPicture
 from tests.support.models import CLASSES, FOLDER, RED, SCENE, SIZE, config, scene, write_bundle
 from updater.errors import ModelError
 

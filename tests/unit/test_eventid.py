@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.eventid import EventIds
+from daemon.alerts.eventid import EventIds
 
 
 def test_is_a_uuid_of_version_7() -> None:

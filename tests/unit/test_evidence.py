@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import RulesConfig
-from daemon.evidence import MEMORY_S, Judgement, judge, padded_median, votes
-from daemon.tracks import Evidence, Verdict
+from daemon.tracking.evidence import MEMORY_S, Judgement, judge, padded_median, votes
+from daemon.tracking.tracks import Evidence, Verdict
 
 RULES = RulesConfig()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.hours import MOST_SPANS, ActiveHours
+from daemon.alerts.hours import MOST_SPANS, ActiveHours
 from updater.errors import ConfigError
 
 

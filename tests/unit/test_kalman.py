@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from daemon.kalman import ACCELERATION_NOISE, PLACE_NOISE, START_SPEED, ConstantVelocity
+from daemon.tracking.kalman import ACCELERATION_NOISE, PLACE_NOISE, START_SPEED, ConstantVelocity
 
 BODY_PX = 200.0
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from daemon.layout import (
+from daemon.detection.layout import (
     ANCHORS,
     Axes,
     HeadMapsLayout,
@@ -13,7 +13,7 @@ from daemon.layout import (
     input_layout,
     output_layout,
 )
-from daemon.tensors import ModelTensors, TensorInfo
+from daemon.detection.tensors import ModelTensors, TensorInfo
 from updater.errors import ModelError
 from updater.manifest import InputSpec, OutputSpec
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon import letterbox
+from daemon.detection import letterbox
 from updater.errors import ModelError
 
 sizes = st.integers(1, 5000)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from daemon.config import ModelConfig
-from daemon.model import DEFAULT_THRESHOLDS, LABELS_MAX_BYTES, read_bundle, read_listed, read_model
+from daemon.detection.model import (
+    DEFAULT_THRESHOLDS,
+    LABELS_MAX_BYTES,
+    read_bundle,
+    read_listed,
+    read_model,
+)
 from tests.support.models import CLASSES, FOLDER, STRIDES, config, write_bundle
 from updater import manifest
 from updater.errors import BundleError, ModelError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.config import MotionConfig
 from daemon.frames import RgbImage
-from daemon.motion import MotionGate, Reason, brightness_cells, moved_fraction
+from daemon.sources.motion import MotionGate, Reason, brightness_cells, moved_fraction
 from daemon.sources.videofile import VideoFileSource
 
 WIDTH, HEIGHT = 320, 180

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.config import OutboxConfig
 from daemon.mqtt.delivery import WINDOW_BYTES, WINDOW_MESSAGES, Delivery
-from daemon.outbox import Draft, Outbox
+from daemon.outbox.outbox import Draft, Outbox
 
 
 class Wire:

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from daemon.events import Violation
+from daemon.alerts.events import Violation
 from daemon.mqtt.homeassistant import announcements
 from daemon.mqtt.messages import DeviceState
 from daemon.mqtt.topics import Topics

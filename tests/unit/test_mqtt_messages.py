@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.alerts.events import AlertEvent, EventType, Severity, Violation
 from daemon.clock import Stamp
-from daemon.events import AlertEvent, EventType, Severity, Violation
 from daemon.frames import Box
 from daemon.mqtt.messages import (
     LAST_ERROR_MAX_CHARACTERS,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from daemon.iou import areas, iou_matrix
-from daemon.nms import FEW, suppress
+from daemon.detection.iou import areas, iou_matrix
+from daemon.detection.nms import FEW, suppress
 
 Row = tuple[float, float, float, float]
 

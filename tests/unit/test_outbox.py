@@ -14,15 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hypothesis.strategies import booleans, integers
 
 from daemon.config import OutboxConfig
-from daemon.outbox import SPARE_LIMITS, Draft, Outbox, Receipt
-from daemon.outbox_store import PARTS, Message
+from daemon.outbox.outbox import SPARE_LIMITS, Draft, Outbox, Receipt
+from daemon.outbox.store import PARTS, Message
 from tests.support.alerts import JPEG
 from updater.errors import StorageError
 
 FULL_DISK = """
 import json, os, pathlib, resource, signal, sys
 from daemon.config import OutboxConfig
-from daemon.outbox import Draft, Outbox
+from daemon.outbox.outbox import Draft, Outbox
 
 now_s = 0.0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -169,7 +169,7 @@ class TestFull:
 class TestTrouble:
     def test_a_second_process_is_refused(self, tmp_path: Path) -> None:
         code = (
-            "import sys, pathlib; from daemon.outbox import Outbox; "
+            "import sys, pathlib; from daemon.outbox.outbox import Outbox; "
             "from daemon.config import OutboxConfig; "
             "Outbox(OutboxConfig(path=pathlib.Path(sys.argv[1])))"
         )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.outbox_policy import Entry, Limits, make_room
+from daemon.outbox.policy import Entry, Limits, make_room
 
 sizes = st.integers(1, 50)
 entries = st.builds(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.outbox_sequence import RESERVE, HighWater, SequenceCounter, SequenceFile
+from daemon.outbox.sequence import RESERVE, HighWater, SequenceCounter, SequenceFile
 from updater.errors import StorageError
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from daemon.capture import Capture
+from daemon.sources.capture import Capture
 from daemon.sources.picamera import PicameraSource, frame_of_yuv420
 from tests.support import fake_picamera2
 from updater.errors import SourceError, SourceStalledError

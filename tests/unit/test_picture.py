@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.frames import Picture, RgbImage
-from daemon.picture import ArrayPicture, CameraPicture, FrameConverter, LibavPicture
+from daemon.sources.picture import ArrayPicture, CameraPicture, FrameConverter, LibavPicture
 
 WIDTH, HEIGHT = 1280, 720
 

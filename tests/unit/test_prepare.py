@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.layout import InputLayout
-from daemon.prepare import Canvas
-from daemon.quantisation import pixel_table
-from daemon.tensors import TensorInfo
+from daemon.detection.layout import InputLayout
+from daemon.detection.prepare import Canvas
+from daemon.detection.quantisation import pixel_table
+from daemon.detection.tensors import TensorInfo
 from updater.errors import ModelError
 
 SIZE = 32

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.process_lock import LockedError, ProcessLock
+from daemon.outbox.process_lock import LockedError, ProcessLock
 from updater.errors import StorageError
 
 HOLD = """
 import pathlib, sys
-from daemon.process_lock import ProcessLock
+from daemon.outbox.process_lock import ProcessLock
 lock = ProcessLock(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from daemon.config import ModelConfig
-from daemon.detections import Detections
+from daemon.detection.detections import Detections
+from daemon.detection.runtime import installed
 from daemon.proof import TIMED_RUNS, compare, prove
-from daemon.runtime import installed
 from tests.support.models import SCENE, write_bundle
 from updater.errors import BundleError, ModelError
 from updater.manifest import GoldenObject, GoldenPicture

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.quantisation import Dequantiser, pixel_table
-from daemon.tensors import TensorInfo
+from daemon.detection.quantisation import Dequantiser, pixel_table
+from daemon.detection.tensors import TensorInfo
 
 dtypes = st.sampled_from(["int8", "uint8"])
 scales = st.floats(1e-4, 4.0)

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from daemon.alerts.events import EventType, Severity, Violation
+from daemon.alerts.rules import MOST_OPEN, RuleEngine
 from daemon.config import RulesConfig, ZoneConfig
-from daemon.detections import HEAD, HELMET
-from daemon.events import EventType, Severity, Violation
-from daemon.rules import MOST_OPEN, RuleEngine
+from daemon.detection.detections import HEAD, HELMET
 from tests.support.scenes import MONDAY, WIDTH, Actor, counting_ids, film, play, stands, walks
 from updater.errors import ConfigError
 

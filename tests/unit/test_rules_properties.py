@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.bodies import ground_px
+from daemon.alerts.events import AlertEvent, EventType, Violation
+from daemon.alerts.hours import ActiveHours
+from daemon.alerts.zones import Zones, share_of_picture
 from daemon.config import RulesConfig, ZoneConfig
-from daemon.detections import HEAD, HELMET
-from daemon.events import AlertEvent, EventType, Violation
-from daemon.hours import ActiveHours
-from daemon.zones import Zones, share_of_picture
+from daemon.detection.detections import HEAD, HELMET
+from daemon.tracking.bodies import ground_px
 from tests.support.scenes import Actor, FrameOf, film, play, shifted, shuffled, walks
 
 # Times and rates are binary fractions: sums and shifts of them are exact, so that the same scene

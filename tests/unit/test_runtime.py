@@ -7,7 +7,14 @@ import os
 import numpy as np
 import pytest
 
-from daemon.runtime import KINDS, LITERT, RuntimeKind, TfliteRuntime, installed, quiet_stderr
+from daemon.detection.runtime import (
+    KINDS,
+    LITERT,
+    RuntimeKind,
+    TfliteRuntime,
+    installed,
+    quiet_stderr,
+)
 from tests.support.models import FOLDER
 from updater.errors import ModelError
 

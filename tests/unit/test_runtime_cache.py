@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.runtime_cache import MAX_BYTES, MAX_ENTRIES, Question, recall, remember
+from daemon.detection.runtime_cache import MAX_BYTES, MAX_ENTRIES, Question, recall, remember
 
 QUESTION = Question("ab" * 32, "aarch64 Raspberry Pi 5", ("litert 2.3.0", "tflite-runtime 2.14"), 2)
 TIMES = {"litert": 12.5, "tflite-runtime": 84.0}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon import runtime_choice
 from daemon.config import ModelConfig
-from daemon.model import read_model
-from daemon.runtime import LITERT, TFLITE_RUNTIME, RuntimeKind, installed
-from daemon.runtime_choice import machine, open_runtime
+from daemon.detection import runtime_choice
+from daemon.detection.model import read_model
+from daemon.detection.runtime import LITERT, TFLITE_RUNTIME, RuntimeKind, installed
+from daemon.detection.runtime_choice import machine, open_runtime
 from tests.support.models import config as shared_config
 from tests.support.models import write_bundle
 from updater.errors import ModelError

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.detections import HEAD, HELMET, PERSON, Detection
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detection
 from daemon.frames import Box
-from daemon.sightings import MOST_BOXES, Sighting, overlap, sightings
+from daemon.tracking.sightings import MOST_BOXES, Sighting, overlap, sightings
 from tests.support.scenes import HEIGHT, WIDTH, detections
 
 

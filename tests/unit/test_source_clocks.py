@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import SourceConfig
-from daemon.picture import ArrayPicture
 from daemon.sources import guess_kind, open_source
 from daemon.sources.base import MediaClock, RateLimit, Stamper
+from daemon.sources.picture import ArrayPicture
 from updater.errors import ConfigError
 
 SECONDS = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)

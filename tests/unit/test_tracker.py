@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config import RulesConfig, TrackerConfig
-from daemon.detections import HEAD, HELMET, PERSON, Detection, Detections
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detection, Detections
 from daemon.frames import Box
-from daemon.tracker import MOST_TRACKS, Tracker
-from daemon.tracks import Track, Verdict
+from daemon.tracking.tracker import MOST_TRACKS, Tracker
+from daemon.tracking.tracks import Track, Verdict
 from tests.support.scenes import Actor, detections, film, shuffled, stands, walks
 
 EVERY_RATE = pytest.mark.parametrize("fps", [1, 2, 5, 10, 30])

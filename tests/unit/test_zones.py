@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.alerts.zones import MOST_CORNERS, MOST_ZONES, Zones, contains, share_of_picture
 from daemon.config import ZoneConfig
-from daemon.zones import MOST_CORNERS, MOST_ZONES, Zones, contains, share_of_picture
 from updater.errors import ConfigError
 
 SQUARE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))

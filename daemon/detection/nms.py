@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.iou import iou_matrix
+from daemon.detection.iou import iou_matrix
 
 MAX_CANDIDATES = 1000
 """Strongest candidates that are looked at. Pairs grow with the square: 1000 are 4 MB a matrix."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daemon.config import RulesConfig
-from daemon.tracks import Evidence, Verdict
+from daemon.tracking.tracks import Evidence, Verdict
 
 PADDED_TO = 3
 """Least length of the history of which the median is taken, shorter ones filled with zeros."""

@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.layout import Axes, HeadMap, HeadMapsLayout, OutputLayout, TableLayout
-from daemon.nms import MAX_CANDIDATES
-from daemon.quantisation import Dequantiser
-from daemon.tensors import TensorValues
+from daemon.detection.layout import Axes, HeadMap, HeadMapsLayout, OutputLayout, TableLayout
+from daemon.detection.nms import MAX_CANDIDATES
+from daemon.detection.quantisation import Dequantiser
+from daemon.detection.tensors import TensorValues
 from updater.errors import ModelError
 
 _OBJECTNESS = 4

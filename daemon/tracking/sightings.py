@@ -1,7 +1,7 @@
 """Who is in one frame: each person with the head that belongs to it, and heads without a person.
 
-Geometry of a single frame only; time comes in with :mod:`daemon.tracker` and
-:mod:`daemon.evidence`.
+Geometry of a single frame only; time comes in with :mod:`daemon.tracking.tracker` and
+:mod:`daemon.tracking.evidence`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daemon.assignment import assign
-from daemon.detections import HEAD, HELMET, PERSON, Detection, Detections
+from daemon.detection.detections import HEAD, HELMET, PERSON, Detection, Detections
 from daemon.frames import Box
+from daemon.tracking.assignment import assign
 
 MOST_BOXES = 64
 """Strongest bodies, and heads, that are looked at: more people than a camera can tell apart, and a

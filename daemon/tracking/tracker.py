@@ -1,13 +1,13 @@
 """Follows people from frame to frame.
 
 The method is ByteTrack's (Y. Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
-Detection Box", ECCV 2022): strong boxes are matched with all tracks first, weak ones then with the
-tracks that are left, and only strong ones may start a track. Motion is the constant-velocity
-Kalman filter of :mod:`daemon.kalman`. ByteTrack compares boxes by IoU alone, which needs many
-frames a second: at one, the boxes of somebody who walks do not touch. So a pair is also possible
-within the filter's own uncertainty, which grows with the time between two frames (the Mahalanobis
-gate of N. Wojke et al., "Simple Online and Realtime Tracking with a Deep Association Metric", ICIP
-2017), and costs its IoU distance plus its share of that gate.
+Detection Box", ECCV 2022): strong boxes are matched with all tracks first, weak ones then with
+the tracks that are left, and only strong ones may start a track. Motion is the constant-velocity
+Kalman filter of :mod:`daemon.tracking.kalman`. ByteTrack compares boxes by IoU alone, which needs
+many frames a second: at one, the boxes of somebody who walks do not touch. So a pair is possible
+also within the filter's own uncertainty, which grows with the time between two frames (the
+Mahalanobis gate of N. Wojke et al., "Simple Online and Realtime Tracking with a Deep Association
+Metric", ICIP 2017), and costs its IoU distance plus its share of that gate.
 
 What is followed is the person. A head without a body is followed as subject ``head`` and goes on
 as the same track once the body is found; a person whose body is missed is followed by the head.
@@ -21,15 +21,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daemon.assignment import assign
-from daemon.bodies import BODY_HEADS, body_px, centre
 from daemon.config import RulesConfig, TrackerConfig
-from daemon.detections import HEAD, PERSON, Detections
-from daemon.evidence import Judgement, judge
+from daemon.detection.detections import HEAD, PERSON, Detections
 from daemon.frames import Box
-from daemon.kalman import ConstantVelocity
-from daemon.sightings import Sighting, overlap, sightings, sizes_fit
-from daemon.tracks import Evidence, Track
+from daemon.tracking.assignment import assign
+from daemon.tracking.bodies import BODY_HEADS, body_px, centre
+from daemon.tracking.evidence import Judgement, judge
+from daemon.tracking.kalman import ConstantVelocity
+from daemon.tracking.sightings import Sighting, overlap, sightings, sizes_fit
+from daemon.tracking.tracks import Evidence, Track
 
 LEAST_IOU = 0.2
 """Boxes that overlap so far may be the same person wherever the filter expected it; ByteTrack's

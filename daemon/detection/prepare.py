@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from daemon import letterbox
+from daemon.detection import letterbox
+from daemon.detection.layout import CHANNELS, InputLayout
+from daemon.detection.letterbox import Letterbox
+from daemon.detection.quantisation import pixel_table
+from daemon.detection.tensors import TensorValues
 from daemon.frames import RgbImage
-from daemon.layout import CHANNELS, InputLayout
-from daemon.letterbox import Letterbox
-from daemon.quantisation import pixel_table
-from daemon.tensors import TensorValues
 from updater.errors import ModelError
 
 _SIGN_BIT = np.uint8(0x80)

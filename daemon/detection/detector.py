@@ -1,4 +1,4 @@
-"""The detector: a picture in, :class:`~daemon.detections.Detections` out.
+"""The detector: a picture in, :class:`~daemon.detection.detections.Detections` out.
 
 Around the model's own time there is little: the picture is scaled once (by the picture itself),
 written through a table into a buffer whose border never changes, and of the output only the few
@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import ModelConfig
-from daemon.decode import box_unit, check_scores, make_decoder
-from daemon.detections import Detections
+from daemon.detection.decode import box_unit, check_scores, make_decoder
+from daemon.detection.detections import Detections
+from daemon.detection.layout import OutputLayout, TableLayout, input_layout, output_layout
+from daemon.detection.letterbox import Letterbox
+from daemon.detection.model import ModelFiles, read_model
+from daemon.detection.nms import suppress
+from daemon.detection.prepare import Canvas
+from daemon.detection.runtime import InferenceRuntime
+from daemon.detection.runtime_choice import open_runtime
+from daemon.detection.tensors import TensorValues
 from daemon.frames import Picture, RgbImage
-from daemon.layout import OutputLayout, TableLayout, input_layout, output_layout
-from daemon.letterbox import Letterbox
-from daemon.model import ModelFiles, read_model
-from daemon.nms import suppress
-from daemon.prepare import Canvas
-from daemon.runtime import InferenceRuntime
-from daemon.runtime_choice import open_runtime
-from daemon.tensors import TensorValues
 from updater.errors import ModelError
 
 MIN_SCORE = 0.001

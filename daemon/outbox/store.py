@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from daemon.outbox_policy import Entry
+from daemon.outbox.policy import Entry
 from updater.errors import StorageError
 
 PARTS = 2

@@ -2,7 +2,7 @@
 
 What goes in is on disk before :meth:`Outbox.put` returns, and is deleted only after the broker's
 acknowledgement. Order is that of an own sequence, never of a clock. It is bounded; what it gives
-up, and in which order, is in :mod:`daemon.outbox_policy`. A disk that refuses does not stop an
+up, and in which order, is in :mod:`daemon.outbox.policy`. A disk that refuses does not stop an
 alert: it is then kept in memory, in the same order, and moves to disk when that works again.
 """
 
@@ -20,18 +20,18 @@ from itertools import groupby
 from typing import TypeVar, cast
 
 from daemon.config import OutboxConfig
-from daemon.outbox_policy import Entry, Limits, Plan, make_room
-from daemon.outbox_recovery import Recovery, begin_anew, open_store
-from daemon.outbox_sequence import SequenceCounter, SequenceFile
-from daemon.outbox_stats import COUNTERS, OutboxStats
-from daemon.outbox_store import (
+from daemon.outbox.policy import Entry, Limits, Plan, make_room
+from daemon.outbox.process_lock import LockedError, ProcessLock
+from daemon.outbox.recovery import Recovery, begin_anew, open_store
+from daemon.outbox.sequence import SequenceCounter, SequenceFile
+from daemon.outbox.stats import COUNTERS, OutboxStats
+from daemon.outbox.store import (
     CHECKPOINT_BYTES,
     PARTS,
     DamagedStoreError,
     Message,
     MessageStore,
 )
-from daemon.process_lock import LockedError, ProcessLock
 from updater.errors import StorageError
 
 SPARE_LIMITS = Limits(max_messages=500, max_bytes=8_000_000)

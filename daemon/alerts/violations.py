@@ -1,14 +1,14 @@
-"""An open violation and the time that something has been so: what :mod:`daemon.rules` remembers."""
+"""What :mod:`daemon.alerts.rules` remembers: open violations, and how long something was so."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from daemon.bodies import body_px, crown
-from daemon.events import Violation
+from daemon.alerts.events import Violation
 from daemon.frames import Box
-from daemon.tracks import Track, Verdict
+from daemon.tracking.bodies import body_px, crown
+from daemon.tracking.tracks import Track, Verdict
 
 GAP_S = 1.0
 """Time between two looks at a person that still counts as seen steadily."""
@@ -74,7 +74,7 @@ class OpenViolation:
         box: where the person was last seen, in pixels.
         width: of that frame in pixels.
         height: of that frame in pixels.
-        score: see :class:`daemon.events.AlertEvent`.
+        score: see :class:`daemon.alerts.events.AlertEvent`.
         model_version: of the model that saw the person last.
         velocity: of the crown of the head, pixels a second.
     """

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.outbox_store import (
+from daemon.outbox.store import (
     SELECT_MESSAGE,
     DamagedStoreError,
     Message,

@@ -1,4 +1,4 @@
-"""``python -m daemon.runtime_probe RUNTIME THREADS < model.tflite``: times one runtime.
+"""``python -m daemon.detection.runtime_probe RUNTIME THREADS < model.tflite``: times one runtime.
 
 A process of its own: a runtime built for another processor may end it with an illegal instruction,
 and the loser's libraries do not stay in the camera process's memory. One JSON object is printed:
@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from daemon.runtime import KINDS, TfliteRuntime
+from daemon.detection.runtime import KINDS, TfliteRuntime
 from updater.errors import ModelError
 
 WARM_UP_RUNS = 2

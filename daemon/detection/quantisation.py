@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.tensors import TensorInfo, TensorValues
+from daemon.detection.tensors import TensorInfo, TensorValues
 
 WHITE = 255
 """Greatest value of a channel of a picture."""

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon import runtime_cache
 from daemon.config import ModelConfig
-from daemon.model import ModelFiles
-from daemon.runtime import KINDS, RuntimeKind, TfliteRuntime, installed
-from daemon.runtime_cache import Question
+from daemon.detection import runtime_cache
+from daemon.detection.model import ModelFiles
+from daemon.detection.runtime import KINDS, RuntimeKind, TfliteRuntime, installed
+from daemon.detection.runtime_cache import Question
 from updater.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float:
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "daemon.runtime_probe", kind.name, str(threads)],
+            [sys.executable, "-m", "daemon.detection.runtime_probe", kind.name, str(threads)],
             input=files.content,
             capture_output=True,
             timeout=PROBE_TIMEOUT_S,

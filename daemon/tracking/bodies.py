@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.detections import HEAD
+from daemon.detection.detections import HEAD
 from daemon.frames import Box
 
 BODY_HEADS = 7.5

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from daemon.alerts.events import AlertEvent, EventType, Severity
 from daemon.annotate import Mark, draw, encode_jpeg, marks
 from daemon.clock import Clock, Stamp
-from daemon.detections import Detections
-from daemon.events import AlertEvent, EventType, Severity
+from daemon.detection.detections import Detections
 from daemon.frames import Frame
-from daemon.outbox import Receipt
+from daemon.outbox.outbox import Receipt
 
 SNAPSHOT_QUALITY = 85
 

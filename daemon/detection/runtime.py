@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from daemon.tensors import ModelTensors, TensorInfo, TensorValues
+from daemon.detection.tensors import ModelTensors, TensorInfo, TensorValues
 from updater.errors import ModelError
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from daemon.tensors import ModelTensors, TensorInfo
+from daemon.detection.tensors import ModelTensors, TensorInfo
 from updater.errors import ModelError
 from updater.manifest import InputSpec, OutputSpec
 

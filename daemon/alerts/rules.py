@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.bodies import body_px, ground_px
+from daemon.alerts.events import AlertEvent, EventType, Severity, Violation
+from daemon.alerts.hours import ActiveHours
+from daemon.alerts.violations import EPSILON_S, REACH, OpenViolation, SteadyTimer
+from daemon.alerts.zones import Zones, share_of_picture
 from daemon.config import RulesConfig, ZoneConfig
-from daemon.detections import HEAD, PERSON
-from daemon.events import AlertEvent, EventType, Severity, Violation
-from daemon.hours import ActiveHours
-from daemon.tracks import Evidence, Track, Verdict
-from daemon.violations import EPSILON_S, REACH, OpenViolation, SteadyTimer
-from daemon.zones import Zones, share_of_picture
+from daemon.detection.detections import HEAD, PERSON
+from daemon.tracking.bodies import body_px, ground_px
+from daemon.tracking.tracks import Evidence, Track, Verdict
 
 WHOLE_PICTURE = ""
 """Zone of an event where no alert zone is configured."""
@@ -55,7 +55,7 @@ class RuleEngine:
     Args:
         rules: thresholds, times, active hours.
         zones: none: the whole picture counts.
-        new_event_id: gives a new id at each call (:class:`daemon.eventid.EventIds`).
+        new_event_id: gives a new id at each call (:class:`daemon.alerts.eventid.EventIds`).
 
     Raises:
         ConfigError: zones or active hours make no sense.

@@ -10,7 +10,7 @@ import logging
 from dataclasses import asdict, replace
 from typing import Protocol
 
-from daemon.events import AlertEvent, EventType, Severity, Violation
+from daemon.alerts.events import AlertEvent, EventType, Severity, Violation
 from daemon.frames import Box
 
 NOTE = "open_violations"

@@ -1,0 +1,1 @@
+"""From a picture to boxes: letterbox, runtimes, output layouts, decoding, NMS."""

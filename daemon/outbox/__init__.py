@@ -1,0 +1,1 @@
+"""Alerts on disk, in order and bounded, until the broker has them."""
