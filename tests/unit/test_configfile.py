@@ -9,7 +9,7 @@ import pytest
 
 from daemon.config import Config, ZoneConfig
 from daemon.configdoc import render_reference
-from daemon.configfile import CONFIG_MAX_BYTES, Changes, changes, load, parse
+from daemon.configfile import CONFIG_MAX_BYTES, Changes, changes, load, parse, take_live
 from updater.errors import ConfigError
 
 ZONE = '[[zones]]\nname = "gate"\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]\n'
@@ -124,3 +124,13 @@ def test_the_reference_names_every_field() -> None:
         kind = ZoneConfig() if section.name == "zones" else getattr(Config(), section.name)
         for entry in fields(kind):
             assert f"| `{entry.name}` |" in text
+
+
+def test_a_reload_takes_live_fields_and_leaves_the_others() -> None:
+    old = parse("[model]\nthreads = 3\n", where="x.toml")
+    new = parse("[model]\nthreads = 4\nscore_threshold = 0.3\n" + ZONE, where="x.toml")
+    taken = take_live(old, new)
+    assert taken.model.threads == 3
+    assert taken.model.score_threshold == 0.3
+    assert taken.zones == new.zones
+    assert changes(taken, new) == Changes((), ("model.threads",))
