@@ -23,8 +23,8 @@ Rgb = NDArray[np.uint8]
 WIDTH_PX, HEIGHT_PX = 1280, 720
 FRAMES_PER_S = 10
 PAN_PX_PER_S = 320.0
-"""Each poster is in view for 5 s, longer than the rules' longest waiting time (3 s)."""
-POSTER_WIDTH_PX = 400
+"""Each poster is in view for 5.6 s, longer than the rules' longest waiting time (3 s)."""
+POSTER_WIDTH_PX = 520
 POSTER_GAP_PX = 1280
 """One camera's width of bare wall between posters, so that never two are in view at once."""
 FRAME_PX = 14
