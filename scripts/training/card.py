@@ -78,8 +78,12 @@ data. The golden pictures are made from scikit-image's `astronaut` (NASA, public
 
 - Trained on 490 photographs, most of them of East Asian building sites by day, at most 416 px
   long. Night, rain, infrared cameras, fish-eye lenses and other kinds of hats are not covered.
-- The bare heads in training are mostly short and dark. Long hair seen from behind is often not
-  recognised as a head: judge the *person* over time, as Sitewatch's rules do, not the head alone.
+- The bare heads in training are mostly short-haired and dark; long and light hair was drawn into
+  them. It is found far more often for that, but single large heads of unusual shape are still
+  called helmets now and then: judge the *person* over time, as Sitewatch's rules do, not one head
+  in one picture.
+- Round, light things (a table top, a cup) can pass for a helmet. A helmet counts where a person
+  wears it.
 - Heads smaller than about 16 px in the input are missed more often than larger ones.
 - Caps, hoods, bicycle helmets and headscarves are not labelled in the training data; the model
   may call them either way.

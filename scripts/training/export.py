@@ -28,7 +28,8 @@ _INPUT = "args_0"
 _SIGNATURE = "serving_default"
 #: Part of the names that the converter gives the results of the head's convolutions.
 _HEAD_CONVOLUTION = "Detect_24/torch.nn.modules.conv.Conv2d"
-_SATURATION = np.float32(6.0)
+_SILU_FLOOR = np.float32(-6.0)
+_SIGMOID_LIMIT = np.float32(5.0)
 
 Floats = NDArray[np.float32]
 
@@ -80,10 +81,10 @@ def saturate(ranges: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, 
     """Narrow the measured ranges to where the sigmoid behind a convolution still changes.
 
     Every convolution of this network ends in a SiLU or, in the head, in a sigmoid. Below -6 a
-    SiLU is -0.015 and less, beyond ±6 a sigmoid is within 0.0025 of 0 or 1: an int8 step spent
-    there is lost for the values that decide. Measured ranges reach -73 (a class that is certain),
-    which made the step of the box offsets 0.44 before the sigmoid. An int8 convolution saturates
-    at its range by itself, so this costs no operation.
+    SiLU is between -0.015 and 0, beyond ±5 a sigmoid is within 0.007 of 0 or 1: an int8 step
+    spent there is lost for the values that decide. Measured ranges reach -73 (a class that is
+    certain), which made the step of the box offsets 0.44 before the sigmoid. An int8 convolution
+    saturates at its range by itself, so this costs no operation.
 
     The input is given its whole range, 0 to 1: scale 1/255, so that a device turns a pixel into
     an input value by flipping one bit.
@@ -101,13 +102,14 @@ def saturate(ranges: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, 
     heads = 0
     for name, limits in ranges.items():
         values = dict(limits)
-        values["min"] = np.maximum(values["min"], -_SATURATION)
+        values["min"] = np.maximum(values["min"], _SILU_FLOOR)
         if name.endswith(_INPUT):  # whole, even if no picture has a white or a black pixel
             values["min"] = np.zeros_like(values["min"])
             values["max"] = np.ones_like(values["max"])
         if _HEAD_CONVOLUTION in name:
             heads += 1
-            values["max"] = np.minimum(values["max"], _SATURATION)
+            values["min"] = np.maximum(values["min"], -_SIGMOID_LIMIT)
+            values["max"] = np.minimum(values["max"], _SIGMOID_LIMIT)
         narrowed[name] = values
     if heads != len(STRIDES_PX):
         raise ExportError(

@@ -25,6 +25,10 @@ _HEAD: Final[Corners] = (152.0, 14.0, 302.0, 190.0)
 _PERSON: Final[Corners] = (22.0, 14.0, 380.0, 512.0)
 #: Below this row the portrait shows a space helmet, about whose class one can argue.
 _PORTRAIT_ROWS_PX = 330
+#: Columns of the portrait with head and shoulders, without the flag and the model shuttle.
+_SHOULDERS_PX = (110, 345)
+_SMALL = 0.6  # how they are scaled there
+_FADE_PX = 10  # width of the soft edge where they are set into another picture
 
 # The drawn hat, in shares of the head's width and height.
 _BRIM_AT_SHARE = 0.36  # the brim's height below the top of the head: above the eyebrows
@@ -71,26 +75,31 @@ def _helmet() -> Scene:
 
 
 def _mirrored_small() -> Scene:
-    """The person mirrored, half as large, in the right half of a wide wall."""
-    bare = _portrait()
-    small = cv2.resize(bare.picture[:, ::-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    """Head and shoulders mirrored, smaller, against a wide wall."""
+    left_px, right_px = _SHOULDERS_PX
+    bust = _portrait().picture[:, left_px:right_px][:, ::-1]
+    small = cv2.resize(bust, None, fx=_SMALL, fy=_SMALL, interpolation=cv2.INTER_AREA)
     height, width = small.shape[:2]
     wall = _wall(360, 640)
-    left, top = 340, 360 - height
-    wall[top:, left : left + width] = small
-    full = bare.picture.shape[1]
-    objects = tuple(
-        (
-            name,
-            (
-                (full - x2) * 0.5 + left,
-                y1 * 0.5 + top,
-                (full - x1) * 0.5 + left,
-                y2 * 0.5 + top,
-            ),
+    left, top = 300, 360 - height
+    # A soft edge: a sharp frame would make it a picture in the picture.
+    inside = np.zeros((height, width), np.float64)
+    inside[_FADE_PX:, _FADE_PX:-_FADE_PX] = 1.0
+    alpha = cv2.GaussianBlur(inside, (0, 0), _FADE_PX / 2)[..., None]
+    under = wall[top:, left : left + width]
+    wall[top:, left : left + width] = (alpha * small + (1 - alpha) * under).astype(np.uint8)
+
+    def moved(box: Corners) -> Corners:
+        x1, y1, x2, y2 = box
+        x1, x2 = max(x1, left_px), min(x2, right_px)
+        return (
+            (right_px - x2) * _SMALL + left,
+            y1 * _SMALL + top,
+            (right_px - x1) * _SMALL + left,
+            min(y2, _PORTRAIT_ROWS_PX) * _SMALL + top,
         )
-        for name, (x1, y1, x2, y2) in bare.objects
-    )
+
+    objects = (("head", moved(_HEAD)), ("person", moved(_PERSON)))
     return Scene("bare-head-small", wall, objects)
 
 

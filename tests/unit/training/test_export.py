@@ -40,7 +40,7 @@ def test_ranges_are_narrowed_to_where_a_sigmoid_still_changes() -> None:
     ranges |= {"serving_default_args_0": limits(0.02, 0.98)}
     ranges |= {"silu": limits(-30.0, 40.0), "narrow": limits(-0.3, 2.0)}
     narrowed = saturate(ranges)
-    expected = {f"{head}_{i};2": (-6, 6) for i in range(3)}
+    expected = {f"{head}_{i};2": (-5, 5) for i in range(3)}
     expected |= {"serving_default_args_0": (0, 1)}
     expected |= {"silu": (-6, 40), "narrow": (pytest.approx(-0.3), 2)}
     got = {name: (float(v["min"][0, 0]), float(v["max"][0, 0])) for name, v in narrowed.items()}
