@@ -81,10 +81,11 @@ def draw(rgb: RgbImage, boxes: Detections | Iterable[Mark]) -> RgbImage:
     thickness = max(2, round(longer_side / _LINES_A_SIDE))
     font = _font(max(11, round(longer_side / _TEXT_PART)))
     for mark in chosen:
-        corners = (mark.box.x1, mark.box.y1, mark.box.x2, mark.box.y2)
-        canvas.rectangle(corners, outline=mark.colour, width=thickness)
+        canvas.rectangle(mark.box.as_tuple(), outline=mark.colour, width=thickness)
+    taken: list[Box] = []
+    for mark in reversed(chosen):  # the last is the most important: it chooses its place first
         if mark.text:
-            _label(canvas, mark, font, image.size)
+            _label(canvas, mark, font, image.size, taken)
     return np.array(image)
 
 
@@ -125,17 +126,44 @@ def _label(
     mark: Mark,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     size: tuple[int, int],
+    taken: list[Box],
 ) -> None:
+    """Draws a label and adds its place to ``taken``; none where every place is taken."""
     # The built-in bitmap font knows Latin-1 only, and fails on anything else.
     text = mark.text.encode("latin-1", "replace").decode("latin-1")
     _, _, right, bottom = font.getbbox(text)
-    width, height = right + 4, bottom + 4
-    x = min(max(0, mark.box.x1), max(0, size[0] - width))
-    above = mark.box.y1 - height
-    y = above if above >= 0 else min(max(0, mark.box.y1), max(0, size[1] - height))
-    canvas.rectangle((x, y, x + width, y + height), fill=mark.colour)
+    place = _place(mark.box, right + 4, bottom + 4, size, taken)
+    if place is None:
+        return  # the colour of the box still tells the class
+    taken.append(place)
+    canvas.rectangle(place.as_tuple(), fill=mark.colour)
     dark_ground = sum(mark.colour) < 3 * 110
-    canvas.text((x + 2, y + 2), text, fill=(255, 255, 255) if dark_ground else (0, 0, 0), font=font)
+    colour = (255, 255, 255) if dark_ground else (0, 0, 0)
+    canvas.text((place.x1 + 2, place.y1 + 2), text, fill=colour, font=font)
+
+
+def _place(
+    box: Box, width: float, height: float, size: tuple[int, int], taken: list[Box]
+) -> Box | None:
+    """Where a label of this size can stand: above the box, else below it, else inside."""
+    left, right = box.x1, box.x2 - width
+    above, below = box.y1 - height, box.y2
+    for x, y in (
+        (left, above), (right, above), (left, below), (right, below),
+        (left, box.y1), (right, box.y1), (left, box.y2 - height), (right, box.y2 - height),
+    ):  # fmt: skip
+        x = min(max(0.0, x), max(0.0, size[0] - width))  # noqa: PLW2901 - moved into the picture
+        inside_y = min(max(0.0, y), max(0.0, size[1] - height))
+        if y != inside_y and y in (above, below):
+            continue  # it would cover the box's own edge; the places inside follow
+        place = Box(x, inside_y, x + width, inside_y + height)
+        if not any(_touch(place, other) for other in taken):
+            return place
+    return None
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return one.x1 < other.x2 and other.x1 < one.x2 and one.y1 < other.y2 and other.y1 < one.y2
 
 
 @lru_cache(maxsize=8)

@@ -134,7 +134,8 @@ def demonstrate(video: Path | None, *, model: Path, embedded_broker: bool) -> in
         summary = run_daemon(command)
         subscriber.drain()
     print(f"\ndemo: the daemon's summary: {json.dumps(summary)}")
-    print(f"demo: {len(subscriber.pictures)} annotated pictures, the log and the rest: {OUTPUT}")
+    print(f"demo: annotated pictures: {len(subscriber.pictures)}, in {OUTPUT} with the log")
+    print(f"demo: pictures kept for labelling: {summary['captures']}, in {OUTPUT / 'captures'}")
     if video is not None:
         return 0
     wrong = judge_sample(subscriber)

@@ -60,6 +60,30 @@ def test_any_box_and_any_label_can_be_drawn(box: Box, text: str) -> None:
     assert drawn.dtype == np.uint8
 
 
+def test_labels_of_boxes_that_lie_together_do_not_cover_each_other() -> None:
+    rgb = np.zeros((300, 400, 3), np.uint8)
+    box = Box(100, 100, 300, 250)
+    colours = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+    def pixels(colour: tuple[int, int, int], *drawn: Mark) -> int:
+        return int((draw(rgb, drawn) == colour).all(axis=2).sum())
+
+    together = [Mark(box, "person 0.93", colour) for colour in colours]
+    frame = pixels(colours[0], Mark(box, "", colours[0]))
+    for colour in colours:
+        label = pixels(colour, Mark(box, "person 0.93", colour)) - frame
+        seen = pixels(colour, *together) - (frame if colour == colours[-1] else 0)
+        assert seen > 0.8 * label > 0
+
+
+def test_the_most_important_label_stands_above_its_box() -> None:
+    rgb = np.zeros((300, 400, 3), np.uint8)
+    box = Box(100, 100, 300, 250)
+    drawn = draw(rgb, [Mark(box, "person", (0, 255, 0)), Mark(box, "bare head", (255, 0, 0))])
+    assert (drawn[80:98, 100:120] == (255, 0, 0)).all(axis=2).any()
+    assert not (drawn[:98, 100:120] == (0, 255, 0)).all(axis=2).any()
+
+
 def test_nothing_to_draw_is_the_picture() -> None:
     rgb = noise(64, 48)
     np.testing.assert_array_equal(draw(rgb, []), rgb)
