@@ -189,6 +189,7 @@ class Service:
             self._recorder.stop(CAPTURE_STOP_S)
         self._drain()
         kept = self._recorder.counts().kept if self._recorder is not None else 0
+        self._write_status()
         media_s = self._last.media_time_s if self._last is not None else 0.0
         return summarise(self._reporter.status(), self._events, media_s=media_s, captures=kept)
 

@@ -48,6 +48,8 @@ examples:
 Times are medians in milliseconds. Bare invokes and whole frames alternate, so that whatever else
 the machine does hits both alike. A frame is 1280x720 in yuv420p, as libav hands it on from a
 camera; a frame's time runs from there to the detections in its own pixels.
+
+exit codes: 0 done, 2 arguments, 4 a damaged bundle, 5 no runtime can run the model
 """
 
 

@@ -32,7 +32,10 @@ With --json one line a picture:
   {"path": …, "width": …, "height": …,
    "detections": [{"class": …, "score": …, "box": [x1, y1, x2, y2]}, …]}
 boxes in pixels of the picture, upright as its EXIF orientation says, strongest first.
-A picture that cannot be read is named on stderr; the others are still done, and the exit code is 6.
+A picture that cannot be read is named on stderr, and the others are still done.
+
+exit codes: 0 done, 2 arguments, 4 a damaged bundle, 5 no runtime can run the model, 6 a picture could
+not be read
 """
 
 

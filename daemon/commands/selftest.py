@@ -21,8 +21,8 @@ examples:
 
 Every golden picture of the bundle must show what the manifest says, no more and no less; every
 value that the model gives must be finite; the median time must keep the manifest's limit.
-Exit code 0: the bundle works here. 4: it is damaged. 5: no runtime can run it. 9: it does not do
-what it should.
+exit codes: 0 the bundle works here, 4 it is damaged, 5 no runtime can run it, 9 it does not do what
+it should
 """
 
 
