@@ -34,8 +34,8 @@ With --json one line a picture:
 boxes in pixels of the picture, upright as its EXIF orientation says, strongest first.
 A picture that cannot be read is named on stderr, and the others are still done.
 
-exit codes: 0 done, 2 arguments, 4 a damaged bundle, 5 no runtime can run the model, 6 a picture could
-not be read
+exit codes: 0 done, 2 arguments, 4 a damaged bundle, 5 no runtime can run it, 6 a picture that
+cannot be read
 """
 
 
