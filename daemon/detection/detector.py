@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import ModelConfig
-from daemon.detection.decode import box_unit, check_scores, make_decoder
+from daemon.detection.decode import Candidates, box_unit, check_scores, make_decoder
 from daemon.detection.detections import Detections
 from daemon.detection.layout import OutputLayout, TableLayout, input_layout, output_layout
 from daemon.detection.letterbox import Letterbox
@@ -151,18 +151,20 @@ class Detector:
         invoked_s = time.perf_counter()
         found = self._decoder.candidates(outputs, self.score_threshold)
         del outputs  # views of the runtime's memory must be gone before its next run
-        kept = suppress(
-            found.boxes, found.scores, found.class_ids, iou_threshold=self.iou_threshold
-        )
-        boxes, inside = _in_frame(found.boxes[kept], place)
-        kept = kept[inside]
+        if len(found.scores):  # most frames of most sites show nobody
+            kept = suppress(
+                found.boxes, found.scores, found.class_ids, iou_threshold=self.iou_threshold
+            )
+            boxes, inside = _in_frame(found.boxes[kept], place)
+            kept = kept[inside]
+            found = Candidates(boxes[inside], found.scores[kept], found.class_ids[kept])
         result = Detections(
-            boxes=boxes[inside],
-            scores=found.scores[kept],
-            class_ids=found.class_ids[kept],
+            boxes=found.boxes,
+            scores=found.scores,
+            class_ids=found.class_ids,
             classes=self.classes,
-            width=picture.width,
-            height=picture.height,
+            width=place.source_width,
+            height=place.source_height,
             model_version=self.model_version,
         )
         done_s = time.perf_counter()
