@@ -1,16 +1,22 @@
-"""``python -m tests.benchmarks latency|memory|still``: one JSON object as result."""
+"""``python -m tests.benchmarks latency|crowd|memory|still``: one JSON object as result."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from daemon.paths import default_bundle
 from tests.benchmarks import latency, memory, still
 
-MEASURES = {"latency": latency.measure, "memory": memory.measure, "still": still.measure}
+MEASURES = {
+    "latency": latency.measure,
+    "crowd": partial(latency.measure, count=4),
+    "memory": memory.measure,
+    "still": still.measure,
+}
 
 
 def main() -> None:

@@ -24,11 +24,18 @@ FRAMES_PER_SECOND = 5
 EVENTS = 400
 
 
-def measure(folder: Path, bundle: Path, amount: int | None) -> dict[str, Any]:
-    """Milliseconds from exposure to the subscriber, of updates of violations in view."""
+def measure(folder: Path, bundle: Path, amount: int | None, *, count: int = 1) -> dict[str, Any]:
+    """Milliseconds from exposure to the subscriber, of updates of violations in view.
+
+    Args:
+        folder: for files.
+        bundle: the model.
+        amount: events to wait for.
+        count: people in view; all their updates come with the same frame, one after another.
+    """
     wanted = amount or EVENTS
     picture = folder / "people.jpg"
-    people().save(picture, quality=92)
+    people(count).save(picture, quality=92)
     options = ("--picture", str(picture), "--size", "1280x720", "--rate", str(FRAMES_PER_SECOND))
     with (
         Mosquitto(folder / "broker") as broker,
@@ -58,6 +65,7 @@ def measure(folder: Path, bundle: Path, amount: int | None) -> dict[str, Any]:
         ]
     )
     return {
+        "people": count,
         "events": len(delays_ms),
         "p50_ms": round(float(np.percentile(delays_ms, 50)), 1),
         "p99_ms": round(float(np.percentile(delays_ms, 99)), 1),
@@ -67,10 +75,10 @@ def measure(folder: Path, bundle: Path, amount: int | None) -> dict[str, Any]:
     }
 
 
-def people() -> Image.Image:
-    """Four bare-headed people side by side, 1280x720."""
+def people(count: int) -> Image.Image:
+    """One to four bare-headed people side by side, 1280x720."""
     canvas = Image.new("RGB", (1280, 720), (150, 150, 145))
     portrait = clip.portrait().resize((300, 330))
-    for column in range(4):
+    for column in range(count):
         canvas.paste(portrait, (10 + column * 318, 200))
     return canvas
