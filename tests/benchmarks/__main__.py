@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from daemon.paths import default_bundle
 from tests.benchmarks import latency, memory, still
 
-MEASURES = {
+MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "latency": latency.measure,
     "crowd": partial(latency.measure, count=4),
     "memory": memory.measure,
