@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from daemon.captures import library, pairs
+from daemon.captures import catalogue, pairs
 from updater import captures as stored
 from updater.atomic import write_atomically
 from updater.captures import PICTURE_SUFFIX, SIDECAR_SUFFIX, Found, Sidecar
@@ -39,7 +39,7 @@ def copy(folder: Path, sidecars: Iterable[Sidecar], target: Path) -> int:
     _make(folder, target)
     count = 0
     for sidecar in sidecars:
-        _put(target / f"{sidecar.name}{PICTURE_SUFFIX}", library.picture(folder, sidecar))
+        _put(target / f"{sidecar.name}{PICTURE_SUFFIX}", catalogue.picture(folder, sidecar))
         _put(target / f"{sidecar.name}{SIDECAR_SUFFIX}", stored.to_json(sidecar))
         count += 1
     return count
@@ -65,7 +65,7 @@ def copy_yolo(folder: Path, sidecars: Sequence[Sidecar], target: Path) -> int:
     for part in ("images", "labels"):
         pairs.make_folder(target / part)
     for sidecar in sidecars:
-        data = library.picture(folder, sidecar)
+        data = catalogue.picture(folder, sidecar)
         _put(target / "images" / f"{sidecar.name}{PICTURE_SUFFIX}", data)
         _put(target / "labels" / f"{sidecar.name}.txt", yolo_lines(sidecar, classes).encode())
     # JSON is YAML, and quotes every name as it must be.

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from daemon import annotate
-from daemon.captures import export, library
-from daemon.captures.library import Capture
+from daemon.captures import catalogue, export
+from daemon.captures.catalogue import Capture
 from daemon.captures.reasons import CaptureReason
 from daemon.clock import Clock
 from daemon.config import DEFAULT_CONFIG_FILE, Config
@@ -118,8 +118,8 @@ def show_capture(arguments: argparse.Namespace) -> int:
         StorageError: the capture is damaged or cannot be read, or the drawing cannot be written.
     """
     folder = _folder(arguments)
-    sidecar = library.find(folder, arguments.name)
-    jpeg = library.picture(folder, sidecar)
+    sidecar = catalogue.find(folder, arguments.name)
+    jpeg = catalogue.picture(folder, sidecar)
     print(json.dumps({"name": sidecar.name} | asdict(sidecar), indent=2, ensure_ascii=False))
     if arguments.draw is not None:
         rgb = _decoded(jpeg, folder / sidecar.name)
@@ -159,14 +159,14 @@ def purge_captures(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments)
     found = _chosen(arguments)
     if arguments.older_than is not None:
-        found = library.older_than(found, folder, Clock().stamp(), arguments.older_than)
+        found = catalogue.older_than(found, folder, Clock().stamp(), arguments.older_than)
     if arguments.stored:
         found = [one for one in found if one.stored]
     if found and not arguments.yes:
         raise UsageError(
             f"{len(found)} captures would be deleted", where=str(folder), hint="Add --yes to do it"
         )
-    print(f"{library.purge(folder, found)} captures deleted from {folder}")
+    print(f"{catalogue.purge(folder, found)} captures deleted from {folder}")
     return 0
 
 
@@ -212,7 +212,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Capture]:
     reasons = set(arguments.reason or ())
     return [
         one
-        for one in library.load(_folder(arguments))
+        for one in catalogue.load(_folder(arguments))
         if not reasons
         or (one.sidecar and reasons.intersection(found.reason for found in one.sidecar.reasons))
     ]
