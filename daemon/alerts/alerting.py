@@ -75,10 +75,10 @@ class Alerter:
         receipt = self._sink.publish_event(event, jpeg, stamp)
         delay_ms = (time.monotonic() - frame.captured_monotonic_s) * 1e3
         _log.info(
-            "%s %s of %s%s, score %.2f, %.0f ms after exposure%s",
+            "%s %s %s%s, score %.2f, %.0f ms after exposure%s",
+            event.severity,
             event.violation,
             event.type,
-            event.severity,
             f" in {event.zone}" if event.zone else "",
             event.score,
             delay_ms,
