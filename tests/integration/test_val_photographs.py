@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from daemon.config import ModelConfig
@@ -35,7 +34,6 @@ def labelled(path: Path, width: int, height: int) -> dict[str, NDArray[np.float6
     return {name: boxes[lines[:, 0] == number] for number, name in enumerate(LABELLED)}
 
 
-@pytest.mark.skipif(not CHECKOUT_BUNDLE.is_dir(), reason="no bundle under packaging/model yet")
 def test_most_helmets_and_heads_are_found(shared_data: Path) -> None:
     detector = Detector.open(ModelConfig(bundle=CHECKOUT_BUNDLE, runtime="litert", threads=1))
     pictures = sorted((shared_data / "hardhat/images/val").glob("*.jpg"))[:PICTURES]
