@@ -9,7 +9,15 @@ SitewatchError                    exit code
 │   └── SourceStalledError        6    it delivered, and then stopped
 ├── BrokerError                   7    the MQTT broker refuses us for good (login, certificate)
 ├── StorageError                  8    disk: outbox, captures, status file
-└── SelfTestError                 9    the model runs, but not as it should
+├── SelfTestError                 9    the model runs, but not as it should
+├── TrustError                    10   a bundle that this device must not install: signature, key,
+│                                      version, device class, or it failed here before
+├── FetchError                    11   a download: network, server, checksum, limit
+├── BusyError                     12   another run is at work on the same store
+├── ProbationError                13   the candidate was rolled back, or no verdict came in time
+├── UploadError                   14   pictures could not be sent: credentials, bucket, network
+├── PrivilegeError                15   rights could not be given up, so nothing foreign is read
+└── StateError                    16   the journal says what cannot be, or nothing to go back to
 
 Exit code 1 is left to a bug (an unexpected exception), 0 means done. The daemon adds no class of
 its own outside this tree; a foreign exception is wrapped where our code first meets it.
@@ -92,3 +100,45 @@ class SelfTestError(SitewatchError):
     """The model runs but does not find what it must find, or is too slow."""
 
     exit_code = 9
+
+
+class TrustError(SitewatchError):
+    """A bundle that this device must not install, whole as it may be."""
+
+    exit_code = 10
+
+
+class FetchError(SitewatchError):
+    """A download failed for good: network, server, checksum or limit."""
+
+    exit_code = 11
+
+
+class BusyError(SitewatchError):
+    """Another run is at work on the same store, or a probation is under way."""
+
+    exit_code = 12
+
+
+class ProbationError(SitewatchError):
+    """The candidate did not prove itself: it was rolled back, or no verdict came in time."""
+
+    exit_code = 13
+
+
+class UploadError(SitewatchError):
+    """Pictures could not be sent: credentials, bucket, network."""
+
+    exit_code = 14
+
+
+class PrivilegeError(SitewatchError):
+    """Rights could not be given up, so nothing foreign is read."""
+
+    exit_code = 15
+
+
+class StateError(SitewatchError):
+    """The journal says what cannot be, or there is no release to go back to."""
+
+    exit_code = 16

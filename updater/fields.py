@@ -58,6 +58,13 @@ class FieldReader:
             raise self._wrong(name, f"{value[:80]!r} is not one of {', '.join(choices)}")
         return value
 
+    def optional_text(self, name: str) -> str:
+        """A text of at most 4096 characters that may be empty."""
+        value = self._take(name)
+        if not isinstance(value, str) or len(value) > TEXT_MAX_CHARACTERS:
+            raise self._wrong(name, f"must be a text of at most {TEXT_MAX_CHARACTERS} characters")
+        return value
+
     def integer(self, name: str, least: int, most: int) -> int:
         """A whole number from ``least`` to ``most``."""
         value = self._take(name)
@@ -110,6 +117,13 @@ class FieldReader:
     def sub(self, name: str) -> FieldReader:
         """An object in this one."""
         return FieldReader(self._take(name), where=f"{self.where}: {name}", error=self._error)
+
+    def optional_sub(self, name: str) -> FieldReader | None:
+        """An object in this one, or null."""
+        value = self._take(name)
+        if value is None:
+            return None
+        return FieldReader(value, where=f"{self.where}: {name}", error=self._error)
 
     def subs(self, name: str, *, at_least: int = 0, at_most: int) -> tuple[FieldReader, ...]:
         """A list of objects."""

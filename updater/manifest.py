@@ -105,6 +105,27 @@ class GoldenPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class Probation:
+    """What the model's makers ask of a probation; a device's configuration may ask otherwise.
+
+    Attributes:
+        seconds: healthy time before the release is committed.
+        frames: healthy frames before it is committed; both must be reached.
+        min_agreement: least share of the predecessor's stable objects that must be found; less is
+            a model that has gone blind.
+        max_extra_per_frame: more objects a frame that the predecessor does not see are a model
+            that fires everywhere.
+        max_slowdown: greatest ratio of the median invoke times, this model over its predecessor.
+    """
+
+    seconds: float = 120.0
+    frames: int = 100
+    min_agreement: float = 0.5
+    max_extra_per_frame: float = 2.0
+    max_slowdown: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file of the bundle.
 
@@ -133,6 +154,9 @@ class Manifest:
         files: every file of the bundle but ``manifest.json`` and ``manifest.sig``.
         golden: pictures and what must be found on them.
         minimum_daemon: least version of Sitewatch that can run the bundle.
+        device_classes: kinds of device it is made for, as the devices' configuration names them;
+            empty: all.
+        probation: what it must show before it is committed.
         invoke_limit_ms: a self-test whose median invoke takes longer fails; 0: no limit.
         metrics: figures from training, by name, e.g. ``{"val/mAP50": 0.94}``.
         provenance: where and from what it was trained, free text by name.
@@ -148,6 +172,8 @@ class Manifest:
     files: tuple[FileEntry, ...]
     golden: tuple[GoldenPicture, ...] = ()
     minimum_daemon: str = "0.1.0"
+    device_classes: tuple[str, ...] = ()
+    probation: Probation = Probation()
     invoke_limit_ms: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -195,6 +221,8 @@ def from_json(data: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
         files=tuple(_file(entry) for entry in reader.subs("files", at_least=1, at_most=200)),
         golden=tuple(_golden(entry) for entry in reader.subs("golden", at_most=50)),
         minimum_daemon=reader.text("minimum_daemon", pattern=VERSION_PATTERN),
+        device_classes=reader.texts("device_classes", at_most=50),
+        probation=_probation(reader.sub("probation")),
         invoke_limit_ms=reader.number("invoke_limit_ms", 0.0, 1e6),
         metrics=reader.numbers("metrics"),
         provenance=reader.strings("provenance"),
@@ -267,6 +295,18 @@ def _thresholds(reader: FieldReader) -> Thresholds:
     )
     reader.finish()
     return thresholds
+
+
+def _probation(reader: FieldReader) -> Probation:
+    probation = Probation(
+        seconds=reader.number("seconds", 0.0, 86400.0),
+        frames=reader.integer("frames", 0, 10**6),
+        min_agreement=reader.number("min_agreement", 0.0, 1.0),
+        max_extra_per_frame=reader.number("max_extra_per_frame", 0.0, 1000.0),
+        max_slowdown=reader.number("max_slowdown", 1.0, 1000.0),
+    )
+    reader.finish()
+    return probation
 
 
 def _file(reader: FieldReader) -> FileEntry:

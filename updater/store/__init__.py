@@ -1,0 +1,1 @@
+"""The releases on disk, which of them runs, and how one follows another."""
