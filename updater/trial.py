@@ -21,7 +21,9 @@ class Comparison:
     """The running model beside its predecessor, on the same sampled frames.
 
     A *stable* object is one that the predecessor finds on two frames in a row at about the same
-    place: only where the old model agrees with itself does it say anything about the new one.
+    place: only where the old model agrees with itself does it say anything about the new one. One
+    place counts three times at most: a lamp that the predecessor took for a helmet all day long
+    must not condemn a better model that does not.
 
     Attributes:
         samples: frames compared.

@@ -1,0 +1,1 @@
+"""The commands of ``sitewatch-update``, one module each."""

@@ -1,0 +1,1 @@
+"""From a ``model.zip`` to a committed release, or back."""
