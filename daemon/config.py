@@ -8,41 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from updater.options import option
 
 STATE_DIR = Path("/var/lib/sitewatch")
 RUNTIME_DIR = Path("/run/sitewatch")
 CACHE_DIR = Path("/var/cache/sitewatch")
 DEFAULT_CONFIG_FILE = Path("/etc/sitewatch/sitewatch.toml")
-
-
-def option(
-    default: Any,
-    doc: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    reload: bool = False,
-) -> Any:
-    """A configuration field.
-
-    Args:
-        default: the value when the file does not name it.
-        doc: one or two sentences for the person who edits the file, unit included.
-        minimum: least value allowed, for numbers.
-        maximum: greatest value allowed, for numbers.
-        choices: the only values allowed, for text.
-        reload: whether SIGHUP takes over a changed value without a restart.
-    """
-    metadata = {
-        "doc": doc,
-        "minimum": minimum,
-        "maximum": maximum,
-        "choices": choices,
-        "reload": reload,
-    }
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +194,7 @@ class RulesConfig:
 
 @dataclass(frozen=True, slots=True)
 class ZoneConfig:
-    """One zone; without any zone the whole picture counts."""
+    """One zone, in a block of its own; without any zone the whole picture counts."""
 
     name: str = option("", "Name of the zone in events: letters, digits, '_' and '-'.")
     polygon: tuple[tuple[float, float], ...] = option(

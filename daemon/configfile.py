@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-import types
-import typing
-from dataclasses import Field, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from daemon.alerts.hours import ActiveHours
 from daemon.alerts.zones import Zones
 from daemon.config import Config
+from updater import options
 from updater.errors import ConfigError
-
-CONFIG_MAX_BYTES = 1_000_000
-TOML_TYPE_NAMES = {
-    str: "text",
-    int: "whole number",
-    float: "number",
-    bool: "true or false",
-    Path: "path",
-}
 
 
 def load(path: Path) -> Config:
@@ -32,22 +20,9 @@ def load(path: Path) -> Config:
         ConfigError: unreadable, not TOML, an unknown key (the nearest known one is suggested), a
             value of the wrong type or out of range, or fields that do not fit each other.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(CONFIG_MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}",
-            where=str(path),
-            hint="Name another file with --config",
-        ) from error
-    if len(data) > CONFIG_MAX_BYTES:
-        raise ConfigError(f"larger than {CONFIG_MAX_BYTES} bytes", where=str(path))
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"not UTF-8: {error}", where=str(path)) from error
-    return parse(text, where=str(path))
+    config = options.load(Config, path)
+    check_whole(config, where=str(path))
+    return config
 
 
 def parse(text: str, *, where: str) -> Config:
@@ -56,11 +31,7 @@ def parse(text: str, *, where: str) -> Config:
     Raises:
         ConfigError: as for :func:`load`.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not TOML: {error}", where=where) from error
-    config = typing.cast(Config, _table(Config, raw, where, ""))
+    config = options.parse(Config, text, where=where)
     check_whole(config, where=where)
     return config
 
@@ -147,89 +118,3 @@ def take_live(old: Config, new: Config) -> Config:
                 },
             )
     return replace(old, **sections)
-
-
-def _table(kind: type[Any], raw: Any, where: str, path: str) -> Any:
-    """A dataclass from a TOML table."""
-    if not isinstance(raw, dict):
-        raise ConfigError("must be a table", where=f"{where}: {path}")
-    known = {entry.name: entry for entry in fields(kind)}
-    hints = get_type_hints(kind)
-    for key in raw:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}"
-            raise ConfigError(f"unknown key '{key}'", where=_at(where, path), hint=hint)
-    values = {
-        name: _value(hints[name], known[name], raw[name], where, f"{path}.{name}".lstrip("."))
-        for name in raw
-    }
-    return kind(**values)
-
-
-def _value(hint: Any, entry: Field[Any], raw: Any, where: str, path: str) -> Any:
-    """One value, converted to the field's type and checked against its limits."""
-    if is_dataclass(hint):
-        return _table(typing.cast(type[Any], hint), raw, where, path)
-    if get_origin(hint) is tuple and is_dataclass(get_args(hint)[0]):
-        if not isinstance(raw, list):
-            raise ConfigError(f"must be written as [[{path}]]", where=_at(where, path))
-        return tuple(
-            _table(typing.cast(type[Any], get_args(hint)[0]), item, where, f"{path}[{index}]")
-            for index, item in enumerate(raw)
-        )
-    value = _convert(hint, raw, _at(where, path))
-    least, most = entry.metadata["minimum"], entry.metadata["maximum"]
-    if least is not None and value < least:
-        raise ConfigError(f"{value} is less than {least:g}", where=_at(where, path))
-    if most is not None and value > most:
-        raise ConfigError(f"{value} is more than {most:g}", where=_at(where, path))
-    choices = entry.metadata["choices"]
-    if choices is not None and value not in choices:
-        near = difflib.get_close_matches(value, choices, n=1)
-        meant = f"Did you mean '{near[0]}'? " if near else ""
-        raise ConfigError(
-            f"'{value}' is not allowed", where=_at(where, path),
-            hint=f"{meant}Allowed: {', '.join(choices)}",
-        )  # fmt: skip
-    return value
-
-
-def _convert(hint: Any, raw: Any, at: str) -> Any:
-    """A TOML value as the type ``hint``; the float 3 may be written 3, nothing else is bent."""
-    if get_origin(hint) is tuple:
-        inner = get_args(hint)
-        if not isinstance(raw, list):
-            raise ConfigError("must be a list", where=at)
-        if inner[-1] is Ellipsis:
-            return tuple(
-                _convert(inner[0], item, f"{at}[{index}]") for index, item in enumerate(raw)
-            )
-        if len(raw) != len(inner):
-            raise ConfigError(f"must be a list of {len(inner)} values", where=at)
-        return tuple(_convert(kind, item, at) for kind, item in zip(inner, raw, strict=True))
-    wanted = plain_type(hint)
-    if wanted is float and type(raw) is int:
-        raw = float(raw)
-    if wanted is float and type(raw) is float and raw - raw != 0.0:
-        raise ConfigError("must be a finite number", where=at)
-    if wanted is Path and isinstance(raw, str):
-        if not raw:
-            raise ConfigError("must not be empty", where=at, hint="Leave the field out instead")
-        return Path(raw).expanduser()
-    if type(raw) is not wanted:
-        raise ConfigError(f"must be a {TOML_TYPE_NAMES[wanted]}, not {raw!r}", where=at)
-    return raw
-
-
-def plain_type(hint: Any) -> type[Any]:
-    """``Path`` for ``Path | None``, and a plain type for itself."""
-    if isinstance(hint, types.UnionType):
-        return typing.cast(
-            type[Any], next(kind for kind in get_args(hint) if kind is not types.NoneType)
-        )
-    return typing.cast(type[Any], hint)
-
-
-def _at(where: str, path: str) -> str:
-    return f"{where}: {path}" if path else where

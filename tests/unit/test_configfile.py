@@ -9,8 +9,9 @@ import pytest
 
 from daemon.config import Config, ZoneConfig
 from daemon.configdoc import render_reference
-from daemon.configfile import CONFIG_MAX_BYTES, Changes, changes, load, parse, take_live
+from daemon.configfile import Changes, changes, load, parse, take_live
 from updater.errors import ConfigError
+from updater.options import CONFIG_MAX_BYTES
 
 ZONE = '[[zones]]\nname = "gate"\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]\n'
 
