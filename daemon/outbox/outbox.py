@@ -21,7 +21,6 @@ from typing import TypeVar, cast
 
 from daemon.config import OutboxConfig
 from daemon.outbox.policy import Entry, Limits, Plan, make_room
-from daemon.outbox.process_lock import LockedError, ProcessLock
 from daemon.outbox.recovery import Recovery, begin_anew, open_store
 from daemon.outbox.sequence import SequenceCounter, SequenceFile
 from daemon.outbox.stats import COUNTERS, OutboxStats
@@ -33,6 +32,7 @@ from daemon.outbox.store import (
     MessageStore,
 )
 from updater.errors import StorageError
+from updater.process_lock import LockedError, ProcessLock
 
 SPARE_LIMITS = Limits(max_messages=500, max_bytes=8_000_000)
 """What is kept in memory while the disk refuses; the whole process has 160 MB."""

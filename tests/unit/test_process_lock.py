@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.outbox.process_lock import LockedError, ProcessLock
 from updater.errors import StorageError
+from updater.process_lock import LockedError, ProcessLock
 
 HOLD = """
 import pathlib, sys
-from daemon.outbox.process_lock import ProcessLock
+from updater.process_lock import ProcessLock
 lock = ProcessLock(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -34,8 +34,9 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(LockedError):
+        with pytest.raises(LockedError, match=f"another process, {holder.pid}") as caught:
             ProcessLock(tmp_path / "lock")
+        assert caught.value.pid == holder.pid
         holder.kill()
         holder.wait()
         ProcessLock(tmp_path / "lock").release()
@@ -45,3 +46,12 @@ def test_a_disk_that_refuses_is_another_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be made") as caught:
         ProcessLock(tmp_path / "absent" / "lock")
     assert not isinstance(caught.value, LockedError)
+
+
+def test_a_lock_file_without_a_readable_pid_locks_as_well(tmp_path: Path) -> None:
+    first = ProcessLock(tmp_path / "lock")
+    (tmp_path / "lock").write_text("who knows")
+    with pytest.raises(LockedError, match="is held by another process$") as caught:
+        ProcessLock(tmp_path / "lock")
+    assert caught.value.pid is None
+    first.release()

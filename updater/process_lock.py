@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 
 from updater.errors import StorageError
 
+PID_MAX_BYTES = 32
+
 
 class LockedError(StorageError):
-    """Another process holds the lock."""
+    """Another process holds the lock.
+
+    Attributes:
+        pid: of the process that holds it; None if it did not say.
+    """
+
+    def __init__(self, path: Path, pid: int | None, *, hint: str = "") -> None:
+        holder = "another process" if pid is None else f"another process, {pid}"
+        super().__init__(f"is held by {holder}", where=str(path), hint=hint)
+        self.pid = pid
 
 
 class ProcessLock:
     """An flock(2) on a file of its own; the kernel lets go of it however the process ends.
+
+    Its holder's process id stands in the file, for people; the lock is what counts.
 
     Args:
         path: the lock file; made if absent, never deleted: deleting it would let two in.
@@ -33,9 +47,20 @@ class ProcessLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            pid = _read_pid(self._descriptor)
             os.close(self._descriptor)
-            raise LockedError("is held by another process", where=str(path), hint=hint) from None
+            raise LockedError(path, pid, hint=hint) from None
+        with contextlib.suppress(OSError):  # a full disk must not keep out who would empty it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Lets another process in; to be called once."""
         os.close(self._descriptor)
+
+
+def _read_pid(descriptor: int) -> int | None:
+    try:
+        return int(os.pread(descriptor, PID_MAX_BYTES, 0))
+    except (OSError, ValueError):
+        return None
