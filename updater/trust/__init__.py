@@ -1,0 +1,1 @@
+"""Who vouches for a bundle, and whether this device may install it."""
