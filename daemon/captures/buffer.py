@@ -25,6 +25,7 @@ from daemon.captures.selection import REMEMBERED, CaptureDecision, Kept
 from daemon.clock import Clock, Stamp
 from daemon.config import CapturesConfig
 from updater import captures as stored
+from updater.capturelock import locked
 from updater.captures import PICTURE_SUFFIX, SIDECAR_SUFFIX, STORED_SUFFIX, Sidecar
 from updater.errors import StorageError
 
@@ -125,7 +126,7 @@ class CaptureBuffer:
         self._retry_at_s = -math.inf
         self._written_at_s = clock.monotonic_s()
         pairs.make_folder(config.folder)
-        with pairs.locked(config.folder, LOCK_TIMEOUT_S):
+        with locked(config.folder, LOCK_TIMEOUT_S):
             if halves := pairs.sweep(config.folder):
                 _log.warning("%s: %d unfinished files of a crash removed", config.folder, halves)
             self._sync()
@@ -192,7 +193,7 @@ class CaptureBuffer:
                 no other is tried for :data:`RETRY_AFTER_S`.
         """
         try:
-            with pairs.locked(self._config.folder, LOCK_TIMEOUT_S):
+            with locked(self._config.folder, LOCK_TIMEOUT_S):
                 outcome = self._store(decision, jpeg)
         except StorageError:
             self._failed += 1
@@ -220,7 +221,7 @@ class CaptureBuffer:
         due = now.monotonic_s - self._written_at_s >= LEDGER_EVERY_S
         if not too_old and not due:
             return
-        with pairs.locked(self._config.folder, LOCK_TIMEOUT_S):
+        with locked(self._config.folder, LOCK_TIMEOUT_S):
             self._sync()
             self._expire(advanced.elapsed_s)
             self._totals = self._measured()

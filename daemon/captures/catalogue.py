@@ -9,6 +9,7 @@ from pathlib import Path
 from daemon.captures import elapsed, ledger, pairs
 from daemon.clock import Stamp
 from updater import captures as stored
+from updater.capturelock import locked
 from updater.captures import PICTURE_MAX_BYTES, PICTURE_SUFFIX, SIDECAR_SUFFIX, STORED_SUFFIX
 from updater.errors import StorageError, UsageError
 
@@ -126,7 +127,7 @@ def purge(folder: Path, captures: Iterable[Capture]) -> int:
         StorageError: the disk refuses, or the lock is held for too long.
     """
     count = 0
-    with pairs.locked(folder, LOCK_TIMEOUT_S):
+    with locked(folder, LOCK_TIMEOUT_S):
         for capture in captures:
             pairs.remove(folder, capture.name)
             count += 1

@@ -8,17 +8,14 @@ never taken for a capture and is swept up at the next start.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.captures.ledger import LEDGER_NAME
 from updater.atomic import fsync_folder
+from updater.capturelock import FOLDER_MODE
 from updater.captures import (
-    LOCK_NAME,
     NAME_PATTERN,
     PICTURE_SUFFIX,
     SIDECAR_SUFFIX,
@@ -30,61 +27,22 @@ from updater.errors import StorageError
 FILE_MODE = 0o640
 """Pictures show people: not for every user of the machine."""
 
-FOLDER_MODE = 0o750
 PART_SUFFIX = ".part"
-LOCK_POLL_S = 0.02
 _LEFTOVER = re.compile(
     rf"\.({NAME_PATTERN.pattern})\.(jpg|json)\.part|\.{re.escape(LEDGER_NAME)}\..+"
 )
 
 
-@contextlib.contextmanager
-def locked(folder: Path, timeout_s: float) -> Iterator[None]:
-    """Holds the folder's lock; others who write or delete wait.
-
-    Args:
-        folder: the captures.
-        timeout_s: how long to wait for another holder.
-
-    Raises:
-        StorageError: the folder cannot be written, or somebody else holds the lock for longer.
-    """
-    path = folder / LOCK_NAME
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    except OSError as error:
-        raise failed(path, "locked", error) from error
-    try:
-        until_s = time.monotonic() + timeout_s
-        while not _try_lock(descriptor):
-            if time.monotonic() >= until_s:
-                raise StorageError(
-                    f"in use by another process for more than {timeout_s:g} s",
-                    where=str(folder),
-                    hint="Wait for the other command to finish",
-                )
-            time.sleep(LOCK_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def make_folder(folder: Path) -> None:
-    """Makes the folder if it is not there.
+    """Makes the folder if it is not there; one that is keeps its mode.
 
     Raises:
         StorageError: it cannot be made.
     """
     try:
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(FOLDER_MODE)  # whatever the umask says
     except OSError as error:
         raise failed(folder, "made", error) from error
 
@@ -101,6 +59,7 @@ def stage(folder: Path, name: str, picture: bytes, sidecar: bytes) -> None:
             with open(
                 part, "wb", opener=lambda path, flags: os.open(path, flags, FILE_MODE)
             ) as file:
+                os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask says: the upload reads it
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -18,6 +18,7 @@ from daemon.captures.buffer import CaptureBuffer, Refusal
 from daemon.clock import Clock
 from tests.support.captures import SetClock, config, decision
 from updater import captures as stored
+from updater.capturelock import locked
 from updater.errors import StorageError
 
 KILLS = 30
@@ -87,7 +88,7 @@ def test_two_processes_at_once(project_root: Path, tmp_path: Path) -> None:
             for writer in writers:
                 assert writer.stdout is not None
                 assert writer.stdout.readline()
-            with pairs.locked(folder, READ_TIMEOUT_S):
+            with locked(folder, READ_TIMEOUT_S):
                 names = check_whole(folder)
                 assert len(names) <= MAX_FILES
                 for name in names[:1]:

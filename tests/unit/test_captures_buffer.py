@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import random
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from daemon.captures.reasons import CaptureReason
 from daemon.config import CapturesConfig
 from tests.support.captures import SetClock, config, decision, jpeg
 from updater import captures as stored
+from updater.captures import LOCK_NAME
 from updater.errors import StorageError
 
 DAY_S = 86400.0
@@ -90,7 +92,26 @@ def test_pictures_are_not_for_every_user(folder: Path) -> None:
     camera = Camera(folder)
     camera.store()
     assert folder.stat().st_mode & 0o007 == 0
-    assert all(path.stat().st_mode & 0o007 == 0 for path in folder.iterdir())
+    held = [path.stat() for path in folder.iterdir() if path.name != LOCK_NAME]
+    assert {status.st_mode & 0o777 for status in held} == {0o640}
+
+
+def test_the_group_reads_pictures_and_adds_marks_whatever_the_umask_says(folder: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        Camera(folder).store()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o1770
+    assert stat.S_IMODE((folder / LOCK_NAME).stat().st_mode) == 0o644
+    pair = [*folder.glob("*.jpg"), *folder.glob("0*.json")]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in pair] == [0o640, 0o640]
+
+
+def test_a_folder_that_is_there_keeps_its_mode(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    Camera(folder).store()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_the_least_valuable_goes(folder: Path) -> None:
