@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config import ModelConfig
-from daemon.detection.decode import Candidates, box_unit, check_scores, make_decoder
+from daemon.detection.candidates import Candidates
+from daemon.detection.decode import box_unit, check_scores, make_decoder
 from daemon.detection.detections import Detections
 from daemon.detection.layout import OutputLayout, TableLayout, input_layout, output_layout
 from daemon.detection.letterbox import Letterbox
@@ -63,7 +64,7 @@ class Detector:
         self.classes = files.classes
         self.model_version = files.version
         self.runtime = runtime
-        self.timing = DetectTiming(0.0, 0.0, 0.0)
+        self._times_s = (0.0, 0.0, 0.0, 0.0)
         self.makers_thresholds = files.thresholds
         self._taken = input_layout(runtime.tensors, files.input)
         self._canvas = Canvas(self._taken)
@@ -71,6 +72,7 @@ class Detector:
             output_layout(runtime.tensors, self._taken, len(files.classes), files.output)
         )
         self._decoder = make_decoder(self._layout, self._taken.width, self._taken.height)
+        self._nothing = self._detections(*_no_arrays(), self._canvas.place(*self.input_size))
         self.configure(config)
 
     @classmethod
@@ -95,6 +97,16 @@ class Detector:
             MIN_SCORE, config.score_threshold or self.makers_thresholds.score
         )
         self.iou_threshold = config.iou_threshold or self.makers_thresholds.iou
+
+    @property
+    def timing(self) -> DetectTiming:
+        """Of the last detection; zeros before the first."""
+        start_s, prepared_s, invoked_s, done_s = self._times_s
+        return DetectTiming(
+            prepare_ms=(prepared_s - start_s) * 1000,
+            invoke_ms=(invoked_s - prepared_s) * 1000,
+            decode_ms=(done_s - invoked_s) * 1000,
+        )
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -122,7 +134,9 @@ class Detector:
             ModelError: the runtime failed, or gave boxes that are not finite.
         """
         start_s = time.perf_counter()
-        return self._detect(self.small(picture), picture, start_s)
+        place = self._canvas.place(picture.width, picture.height)
+        small = picture.resized(place.inner_width, place.inner_height)
+        return self._detect(small, place, start_s)
 
     def detect_small(self, small: RgbImage, picture: Picture) -> Detections:
         """Like :meth:`detect`, with the scaled picture from :meth:`small` at hand.
@@ -131,7 +145,8 @@ class Detector:
             small: from :meth:`small`, of the same picture.
             picture: tells the size of the frame only.
         """
-        return self._detect(small, picture, time.perf_counter())
+        start_s = time.perf_counter()
+        return self._detect(small, self._canvas.place(picture.width, picture.height), start_s)
 
     def outputs(self, picture: Picture) -> tuple[TensorValues, ...]:
         """The model's raw outputs for a picture, copied: for tests of a model, not for work."""
@@ -143,37 +158,39 @@ class Detector:
         """Frees the model."""
         self.runtime.close()
 
-    def _detect(self, small: RgbImage, picture: Picture, start_s: float) -> Detections:
-        place = self._canvas.place(picture.width, picture.height)
+    def _detect(self, small: RgbImage, place: Letterbox, start_s: float) -> Detections:
         values = self._canvas.fill(small, place)
         prepared_s = time.perf_counter()
         outputs = self.runtime.invoke(values)
         invoked_s = time.perf_counter()
         found = self._decoder.candidates(outputs, self.score_threshold)
         del outputs  # views of the runtime's memory must be gone before its next run
-        if len(found.scores):  # most frames of most sites show nobody
-            kept = suppress(
-                found.boxes, found.scores, found.class_ids, iou_threshold=self.iou_threshold
-            )
-            boxes, inside = _in_frame(found.boxes[kept], place)
-            kept = kept[inside]
-            found = Candidates(boxes[inside], found.scores[kept], found.class_ids[kept])
-        result = Detections(
-            boxes=found.boxes,
-            scores=found.scores,
-            class_ids=found.class_ids,
+        if found:
+            kept = suppress(found, iou_threshold=self.iou_threshold)
+            result = self._detections(*_in_frame(found, kept, place), place)
+        else:  # most frames of most sites show nobody
+            result = self._nothing
+            if result.width != place.source_width or result.height != place.source_height:
+                result = self._nothing = self._detections(*_no_arrays(), place)
+        self._times_s = (start_s, prepared_s, invoked_s, time.perf_counter())
+        return result
+
+    def _detections(
+        self,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        class_ids: NDArray[np.int32],
+        place: Letterbox,
+    ) -> Detections:
+        return Detections(
+            boxes=boxes,
+            scores=scores,
+            class_ids=class_ids,
             classes=self.classes,
             width=place.source_width,
             height=place.source_height,
             model_version=self.model_version,
         )
-        done_s = time.perf_counter()
-        self.timing = DetectTiming(
-            prepare_ms=(prepared_s - start_s) * 1000,
-            invoke_ms=(invoked_s - prepared_s) * 1000,
-            decode_ms=(done_s - invoked_s) * 1000,
-        )
-        return result
 
     def _settled(self, layout: OutputLayout) -> OutputLayout:
         """The layout after a look at real values: one run on a grey picture."""
@@ -185,11 +202,32 @@ class Detector:
 
 
 def _in_frame(
-    boxes: NDArray[np.float32], place: Letterbox
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes in pixels of the frame, cut to it, and which of them have something left."""
-    frame = np.array((place.source_width, place.source_height) * 2, np.float64)
-    cut = place.to_source(boxes)
-    np.minimum(cut, frame, out=cut)
-    np.maximum(cut, 0.0, out=cut)
-    return cut.astype(np.float32), (cut[:, 2:] > cut[:, :2]).all(axis=1)
+    found: Candidates, kept: list[int], place: Letterbox
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """Boxes in pixels of the frame, cut to it, of which something is left; scores; classes."""
+    boxes, scores, class_ids = [], [], []
+    width, height = float(place.source_width), float(place.source_height)
+    for index in kept:
+        x1, y1, x2, y2 = place.to_source(found.boxes[index])
+        x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
+        if x1 < x2 and y1 < y2:
+            boxes.append((x1, y1, x2, y2))
+            scores.append(found.scores[index])
+            class_ids.append(found.class_ids[index])
+    return (
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(scores, np.float32),
+        np.array(class_ids, np.int32),
+    )
+
+
+def _no_arrays() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """What :func:`_in_frame` gives for nothing, but read-only: many frames share it."""
+    boxes, scores, class_ids = (
+        np.empty((0, 4), np.float32),
+        np.empty(0, np.float32),
+        np.empty(0, np.int32),
+    )
+    for values in (boxes, scores, class_ids):
+        values.setflags(write=False)
+    return boxes, scores, class_ids

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from updater.errors import ModelError
 
@@ -47,29 +43,35 @@ class Letterbox:
         """Input pixels to a picture pixel, horizontal and vertical."""
         return self.inner_width / self.source_width, self.inner_height / self.source_height
 
-    def to_input(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Boxes in picture pixels as boxes in input pixels.
+    def to_input(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """A box in picture pixels as one in input pixels.
 
         Args:
-            boxes: shape (n, 4): x1, y1, x2, y2.
+            box: x1, y1, x2, y2.
         """
-        scales, shifts = _constants(self)
-        return np.multiply(boxes, scales, dtype=np.float64) + shifts
+        across, down = self.scale
+        x1, y1, x2, y2 = box
+        return (
+            x1 * across + self.left,
+            y1 * down + self.top,
+            x2 * across + self.left,
+            y2 * down + self.top,
+        )
 
-    def to_source(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Boxes in input pixels as boxes in picture pixels; the inverse of :meth:`to_input`.
+    def to_source(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """A box in input pixels as one in picture pixels; the inverse of :meth:`to_input`.
 
         Args:
-            boxes: shape (n, 4): x1, y1, x2, y2.
+            box: x1, y1, x2, y2.
         """
-        scales, shifts = _constants(self)
-        return np.subtract(boxes, shifts, dtype=np.float64) / scales
-
-
-@lru_cache(maxsize=8)
-def _constants(place: Letterbox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scales and shifts of x1, y1, x2, y2."""
-    return np.array(place.scale * 2), np.array((place.left, place.top) * 2, np.float64)
+        across, down = self.scale
+        x1, y1, x2, y2 = box
+        return (
+            (x1 - self.left) / across,
+            (y1 - self.top) / down,
+            (x2 - self.left) / across,
+            (y2 - self.top) / down,
+        )
 
 
 def fit(source_width: int, source_height: int, input_width: int, input_height: int) -> Letterbox:

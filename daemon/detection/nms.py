@@ -7,8 +7,8 @@ the strongest box stays, those of its class that overlap it more than the thresh
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from daemon.detection.candidates import FEW, Candidates
 from daemon.detection.iou import iou_matrix
 
 MAX_CANDIDATES = 1000
@@ -17,50 +17,39 @@ MAX_CANDIDATES = 1000
 MAX_RESULTS = 300
 """Most boxes kept: what COCO's and YOLOv5's evaluation allow for one picture."""
 
-FEW = 100
-"""Up to so many candidates plain Python is the faster: right after the model has run no numpy
-routine is in the processor's caches, and each of the 15 calls that a matrix needs costs 10 to 30 µs
-there. An ordinary frame has 5 to 70 candidates for 1 to 10 objects."""
-
 
 def suppress(
-    boxes: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    class_ids: NDArray[np.int32],
+    found: Candidates,
     *,
     iou_threshold: float,
     max_candidates: int = MAX_CANDIDATES,
     max_results: int = MAX_RESULTS,
-) -> NDArray[np.intp]:
+) -> list[int]:
     """Which boxes stay.
 
     Args:
-        boxes: shape (n, 4): x1, y1, x2, y2.
-        scores: shape (n,).
-        class_ids: shape (n,); boxes of different classes never suppress each other.
+        found: the boxes; those of different classes never suppress each other.
         iou_threshold: a weaker box of the same class with a greater IoU goes.
         max_candidates: the weakest beyond so many are dropped unseen.
         max_results: most boxes returned.
 
     Returns:
-        Indices into the arguments, strongest first; of equal scores the earlier comes first.
+        Indices into the candidates, strongest first; of equal scores the earlier comes first.
     """
-    order = (-scores).argsort(kind="stable")[:max_candidates]
+    # sorted() keeps the order of equals even in reverse.
+    order = sorted(range(len(found)), key=found.scores.__getitem__, reverse=True)[:max_candidates]
     greedy = _greedy_few if len(order) <= FEW else _greedy_many
-    kept = greedy(boxes[order], class_ids[order], iou_threshold)
-    return order[kept[:max_results]]
+    return greedy(found, order, iou_threshold)[:max_results]
 
 
-def _greedy_few(
-    boxes: NDArray[np.float32], class_ids: NDArray[np.int32], iou_threshold: float
-) -> list[int]:
-    """Positions that stay, of boxes sorted strongest first."""
+def _greedy_few(found: Candidates, order: list[int], iou_threshold: float) -> list[int]:
+    """What stays of the boxes in ``order``, strongest first."""
     kept: list[int] = []
     strongest: dict[int, list[tuple[float, float, float, float, float]]] = {}
-    rows = zip(boxes.tolist(), class_ids.tolist(), strict=True)
-    for position, ((x1, y1, x2, y2), class_id) in enumerate(rows):
+    for index in order:
+        x1, y1, x2, y2 = found.boxes[index]
         area = max(0.0, x2 - x1) * max(0.0, y2 - y1)
-        rivals = strongest.setdefault(class_id, [])
+        rivals = strongest.setdefault(found.class_ids[index], [])
         for left, top, right, bottom, rival_area in rivals:
             # Not min() and max(): a call costs more than everything else in this loop.
             width = (x2 if x2 < right else right) - (x1 if x1 > left else left)
@@ -71,14 +60,14 @@ def _greedy_few(
                     break
         else:
             rivals.append((x1, y1, x2, y2, area))
-            kept.append(position)
+            kept.append(index)
     return kept
 
 
-def _greedy_many(
-    boxes: NDArray[np.float32], class_ids: NDArray[np.int32], iou_threshold: float
-) -> list[int]:
+def _greedy_many(found: Candidates, order: list[int], iou_threshold: float) -> list[int]:
     """The same by a matrix of all pairs."""
+    boxes = np.array(found.boxes, np.float32)[order]
+    class_ids = np.array(found.class_ids)[order]
     rivals = iou_matrix(boxes, boxes) > iou_threshold
     rivals &= class_ids[:, np.newaxis] == class_ids
     alive = np.ones(len(boxes), np.bool_)
@@ -87,7 +76,7 @@ def _greedy_many(
     for position, has_rival in enumerate(np.triu(rivals, 1).any(axis=1).tolist()):
         if not alive[position]:
             continue
-        kept.append(position)
+        kept.append(order[position])
         if has_rival:
             alive[position + 1 :] &= ~rivals[position, position + 1 :]
     return kept

@@ -24,6 +24,12 @@ class Dequantiser:
 
     Args:
         tensor: the tensor; if it is quantised, its scale is positive (``layout`` has checked).
+
+    Attributes:
+        is_float: the tensor is not quantised.
+        may_exceed_one: some of its values stand for more than 1.
+        by_byte: the real value of each of its 256 integers, at the index that the integer's byte
+            has without its sign; empty if it is not quantised.
     """
 
     def __init__(self, tensor: TensorInfo) -> None:
@@ -37,6 +43,7 @@ class Dequantiser:
         self._ascending = np.empty(0, np.float32)
         if not self.is_float:
             self._ascending = self.real(every.astype(self._dtype))
+        self.by_byte: tuple[float, ...] = tuple(np.roll(self._ascending, self._least).tolist())
         self.may_exceed_one = self.is_float or bool(self._ascending[-1] > 1)
 
     def real(self, values: TensorValues) -> NDArray[np.float32]:

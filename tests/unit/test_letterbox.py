@@ -24,7 +24,7 @@ def test_there_and_back_is_the_same_box(
     place = letterbox.fit(source_width, source_height, input_width, input_height)
     boxes = np.array(rows, np.float64) * ([source_width, source_height] * 2)
 
-    back = place.to_source(place.to_input(boxes))
+    back = [place.to_source(place.to_input(box)) for box in boxes.tolist()]
 
     # Double precision over at most 5000 pixels: twelve digits and more remain.
     np.testing.assert_allclose(back, boxes, rtol=0, atol=1e-8)
@@ -52,9 +52,8 @@ def test_corners_of_the_picture_are_corners_of_its_place(
     source_width: int, source_height: int, input_width: int, input_height: int
 ) -> None:
     place = letterbox.fit(source_width, source_height, input_width, input_height)
-    whole = np.array([[0.0, 0.0, source_width, source_height]])
 
-    corners = place.to_input(whole)[0]
+    corners = place.to_input((0.0, 0.0, source_width, source_height))
 
     right, bottom = place.left + place.inner_width, place.top + place.inner_height
     np.testing.assert_allclose(corners, [place.left, place.top, right, bottom], atol=1e-9)
@@ -65,8 +64,7 @@ def test_a_camera_frame_at_320() -> None:
 
     assert (place.inner_width, place.inner_height) == (320, 180)
     assert (place.left, place.top) == (0, 70)
-    box = np.array([[0.0, 70.0, 320.0, 250.0]], np.float32)
-    np.testing.assert_allclose(place.to_source(box), [[0, 0, 1280, 720]])
+    assert place.to_source((0.0, 70.0, 320.0, 250.0)) == (0, 0, 1280, 720)
 
 
 def test_a_picture_without_pixels_is_refused() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from daemon.detection.candidates import FEW, Candidates
 from daemon.detection.iou import areas, iou_matrix
-from daemon.detection.nms import FEW, suppress
+from daemon.detection.nms import suppress
 
 Row = tuple[float, float, float, float]
 
@@ -59,50 +59,47 @@ found = st.one_of(st.lists(row, max_size=30), st.integers(0, 2**32 - 1).map(crow
 thresholds = st.sampled_from([0.2501, 0.4501, 0.6001, 0.7001])
 
 
-def arrays(
-    rows: list[tuple[Row, int, int]],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    boxes = np.array([row[0] for row in rows], np.float32).reshape(-1, 4)
-    scores = np.array([row[1] / 64 for row in rows], np.float32)
-    return boxes, scores, np.array([row[2] for row in rows], np.int32)
+def candidates(rows: list[tuple[Row, int, int]]) -> Candidates:
+    return Candidates(
+        [row[0] for row in rows], [row[1] / 64 for row in rows], [row[2] for row in rows]
+    )
 
 
 @given(found, thresholds)
 def test_agrees_with_the_plain_reference(
     rows: list[tuple[Row, int, int]], threshold: float
 ) -> None:
-    boxes, scores, classes = arrays(rows)
-
-    kept = suppress(boxes, scores, classes, iou_threshold=threshold)
+    kept = suppress(candidates(rows), iou_threshold=threshold)
 
     expected = plain_nms(
         [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], threshold
     )
-    assert kept.tolist() == expected
+    assert kept == expected
 
 
 @given(found, thresholds)
 def test_a_second_time_changes_nothing(rows: list[tuple[Row, int, int]], threshold: float) -> None:
-    boxes, scores, classes = arrays(rows)
-    kept = suppress(boxes, scores, classes, iou_threshold=threshold)
+    kept = suppress(candidates(rows), iou_threshold=threshold)
 
-    again = suppress(boxes[kept], scores[kept], classes[kept], iou_threshold=threshold)
+    again = suppress(candidates([rows[index] for index in kept]), iou_threshold=threshold)
 
-    assert again.tolist() == list(range(len(kept)))
+    assert again == list(range(len(kept)))
 
 
 @given(found, thresholds)
 def test_no_two_kept_boxes_of_a_class_overlap_more_than_allowed(
     rows: list[tuple[Row, int, int]], threshold: float
 ) -> None:
-    boxes, scores, classes = arrays(rows)
-    kept = suppress(boxes, scores, classes, iou_threshold=threshold)
+    kept = suppress(candidates(rows), iou_threshold=threshold)
 
-    overlaps = iou_matrix(boxes[kept], boxes[kept])
-    same = classes[kept][:, np.newaxis] == classes[kept]
+    boxes = np.array([rows[index][0] for index in kept], np.float32).reshape(-1, 4)
+    scores = np.array([rows[index][1] for index in kept])
+    classes = np.array([rows[index][2] for index in kept])
+    overlaps = iou_matrix(boxes, boxes)
+    same = classes[:, np.newaxis] == classes
     np.fill_diagonal(overlaps, 0)
     assert not (overlaps[same] > threshold).any()
-    assert (np.diff(scores[kept]) <= 0).all()
+    assert (np.diff(scores) <= 0).all()
 
 
 @pytest.mark.parametrize("others", [0, FEW])
@@ -110,32 +107,31 @@ def test_an_overlap_of_just_the_threshold_is_allowed(others: int) -> None:
     apart = 1000 + 20 * np.arange(others, dtype=np.float32)[:, np.newaxis] + np.zeros(4, np.float32)
     pair = np.array([[0, 0, 10, 10], [0, 0, 10, 5]], np.float32)  # IoU 0.5
     boxes = np.concatenate((pair, apart + np.array([0, 0, 5, 5], np.float32)))
-    scores, classes = np.linspace(0.9, 0.1, len(boxes), dtype=np.float32), np.zeros(len(boxes), int)
+    strengths = np.linspace(0.9, 0.1, len(boxes)).tolist()
+    found = Candidates(boxes.tolist(), strengths, [0] * len(boxes))
 
-    kept = suppress(boxes, scores, classes.astype(np.int32), iou_threshold=0.5)
-    fewer = suppress(boxes, scores, classes.astype(np.int32), iou_threshold=0.499)
+    kept = suppress(found, iou_threshold=0.5)
+    fewer = suppress(found, iou_threshold=0.499)
 
     assert len(kept) == len(boxes)
-    assert fewer.tolist() == [0, *range(2, len(boxes))]
+    assert fewer == [0, *range(2, len(boxes))]
 
 
 def test_candidates_and_results_are_bounded() -> None:
-    apart = np.arange(50, dtype=np.float32)[:, np.newaxis] * 10 + np.array([0, 0, 5, 5], np.float32)
-    scores = np.linspace(0.1, 0.9, 50, dtype=np.float32)
-    classes = np.zeros(50, np.int32)
+    apart = [[at * 10.0, at * 10.0, at * 10.0 + 5, at * 10.0 + 5] for at in range(50)]
+    found = Candidates(apart, np.linspace(0.1, 0.9, 50).tolist(), [0] * 50)
 
-    few = suppress(apart, scores, classes, iou_threshold=0.5, max_results=7)
-    seen = suppress(apart, scores, classes, iou_threshold=0.5, max_candidates=20)
+    few = suppress(found, iou_threshold=0.5, max_results=7)
+    seen = suppress(found, iou_threshold=0.5, max_candidates=20)
 
-    assert few.tolist() == list(range(49, 42, -1))
-    assert seen.tolist() == list(range(49, 29, -1))
+    assert few == list(range(49, 42, -1))
+    assert seen == list(range(49, 29, -1))
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_none_and_one(count: int) -> None:
-    boxes, scores = np.ones((count, 4), np.float32), np.ones(count, np.float32)
-    kept = suppress(boxes, scores, np.zeros(count, np.int32), iou_threshold=0.5)
-    assert kept.tolist() == list(range(count))
+    found = Candidates([(1.0, 1.0, 1.0, 1.0)] * count, [1.0] * count, [0] * count)
+    assert suppress(found, iou_threshold=0.5) == list(range(count))
 
 
 @given(st.lists(corners, max_size=8), st.lists(corners, max_size=8))
