@@ -37,6 +37,11 @@ _SMALL_FORMAT = {
     "yuvj444p": "yuvj444p",
 }
 
+# As plain integers: looking up a member of an enumeration and its value takes longer than a frame
+# should wait.
+_AREA = int(Interpolation.AREA)
+_BILINEAR = int(Interpolation.BILINEAR)
+
 _DEGREES_OF_A_QUARTER_TURN = 90
 
 
@@ -112,7 +117,7 @@ class FrameConverter:
         """
         # AREA only makes sense when pixels get fewer.
         shrinks = width <= frame.width and height <= frame.height
-        interpolation = Interpolation.AREA if shrinks else Interpolation.BILINEAR
+        interpolation = _AREA if shrinks else _BILINEAR
         small_format = _SMALL_FORMAT.get(frame.format.name, "rgb24")
         with self._lock:
             small = self._scale.reformat(
@@ -227,8 +232,12 @@ class CameraPicture:
 def _rgb_array(frame: av.VideoFrame) -> RgbImage:
     """The pixels of an rgb24 frame, without a copy where libav did not pad its rows."""
     plane: Any = frame.planes[0]  # a buffer, which its type information does not say
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height]
-    return np.ascontiguousarray(rows[:, : frame.width * 3]).reshape(frame.height, frame.width, 3)
+    stride = plane.line_size
+    # One call: numpy's routines are not in the processor's caches when a frame's turn comes.
+    rgb: RgbImage = np.ndarray(
+        (frame.height, frame.width, 3), np.uint8, plane, strides=(stride, 3, 1)
+    )
+    return rgb if stride == frame.width * 3 else np.ascontiguousarray(rgb)
 
 
 def _single_thread_option() -> dict[str, int]:
