@@ -1,0 +1,359 @@
+"""HTTP as a download needs it: one GET, its redirects, its body piece by piece.
+
+Foreign exceptions end here. Their texts hold whole addresses, signatures included, so none is
+printed or chained: each is turned into a text of ours, and that is raised after the handler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import logging
+import os
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+
+from updater.errors import ConfigError, FetchError, SitewatchError
+from updater.fetch import address, backoff
+from updater.fetch.backoff import TransientError
+from updater.fetch.connection import Deadline, DeadlineAdapter
+from updater.fetch.credentials import Credentials
+from updater.fetch.policy import FetchPolicy
+from updater.version import VERSION
+
+NO_PROXY = "none"
+LEAST_TIMEOUT_S = 0.05
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ANSWERS = frozenset({200, 206, 304, 416})
+_NETWORK_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
+_TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([0-9]{3})")
+_CERTIFICATE_NOT_YET_VALID = 9
+"""X509_V_ERR_CERT_NOT_YET_VALID of OpenSSL: as a rule our clock, which may soon be set."""
+
+_WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((TimeoutError, urllib3.exceptions.TimeoutError), "no answer in time"),
+    (http.client.RemoteDisconnected, "the server closed it without an answer"),
+    (
+        (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead),
+        "the server closed it before the end",
+    ),
+    (http.client.HTTPException, "the answer is no HTTP"),
+)
+
+_HINTS = {
+    401: "The token or key is missing, wrong or expired: see --token-file and --api-key-file",
+    403: "The token or key may not read this: ask for read access to the repository",
+    404: "Check the address; Artifactory also answers so where the token may not look",
+    407: "The proxy asks for a user and password: set them in the proxy's address",
+    410: "It was removed: publish the bundle again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The beginning of an answer with status 200, 206, 304 or 416; the body is still to be read.
+
+    Attributes:
+        status: of HTTP.
+        headers: by lower-case name; the checksum is that of the first server on the way that told
+            one, since what redirects knows the file better than what stores it.
+        read: returns what has arrived, at most so many bytes, b"" at the end; raises
+            TransientError.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    read: Callable[[int], bytes]
+
+
+class Transport:
+    """Connections to one server, and to where it redirects.
+
+    Args:
+        url: checked address.
+        policy: limits, proxy and authorities.
+        credentials: for the server of ``url``, and for it alone.
+        deadline: ends connections when the time is up.
+
+    Raises:
+        ConfigError: the file of authorities cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        policy: FetchPolicy,
+        credentials: Credentials | None,
+        deadline: Deadline,
+    ) -> None:
+        self._url = url
+        self._policy = policy
+        self._credentials = credentials
+        self._deadline = deadline
+        self._verify = _authorities(policy)
+        self._session = requests.Session()
+        # Else it would read ~/.netrc and send what it finds there, after redirects too.
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = DeadlineAdapter(deadline)
+        for scheme in address.DEFAULT_PORTS:
+            self._session.mount(f"{scheme}://", adapter)
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._session.close()
+
+    @contextlib.contextmanager
+    def get(self, headers: Mapping[str, str], *, left_s: float) -> Iterator[Answer]:
+        """Asks for the file; the connection is closed with the context.
+
+        Args:
+            headers: of this request; the usual ones and the credentials are added.
+            left_s: seconds until the deadline; no time-out is longer.
+
+        Raises:
+            TransientError: worth another attempt.
+            FetchError: it is not: the server refuses, redirects where we do not follow, or
+                its certificate is not to be trusted.
+            ConfigError: the proxy's address makes no sense.
+        """
+        with _silence(), contextlib.ExitStack() as stack:
+            stack.callback(self._deadline.release)
+            response, checksum = self._follow(headers, left_s, stack)
+            found = {name.lower(): value for name, value in response.headers.items()}
+            if checksum:
+                found["x-checksum-sha256"] = checksum
+            yield Answer(response.status_code, found, _reader(response))
+
+    def _follow(
+        self, headers: Mapping[str, str], left_s: float, stack: contextlib.ExitStack
+    ) -> tuple[requests.Response, str]:
+        """The first answer that is no redirect, and the checksum told on the way."""
+        url = self._url
+        home = address.origin(url)
+        trusted, checksum = True, ""
+        for _ in range(self._policy.redirects + 1):
+            # Once another host had its say, the credentials stay here even if it sends us back.
+            trusted = trusted and address.origin(url) == home
+            response = self._send(url, headers, trusted=trusted, left_s=left_s)
+            stack.callback(response.close)
+            checksum = checksum or response.headers.get("X-Checksum-Sha256", "")
+            if response.status_code not in REDIRECTS:
+                self._check_status(response, url)
+                return response, checksum
+            location = response.headers.get("Location", "")
+            if not location:
+                raise FetchError("redirects to nowhere", where=address.printable(url))
+            url = address.redirected(url, _text(location))
+            response.close()
+        raise FetchError(
+            f"redirects more than {self._policy.redirects} times",
+            where=address.printable(self._url),
+            hint="Check the address: the server may redirect in a circle",
+        )
+
+    def _send(
+        self, url: str, headers: Mapping[str, str], *, trusted: bool, left_s: float
+    ) -> requests.Response:
+        """One request, one answer's beginning."""
+        # Range and checksum are about the bytes as they are stored, so they must come as they are.
+        wanted = {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"sitewatch-update/{VERSION}",
+            **headers,
+        }
+        if trusted and self._credentials is not None:
+            wanted.update(self._credentials.headers)
+        timeouts = tuple(
+            max(LEAST_TIMEOUT_S, min(limit_s, left_s))
+            for limit_s in (self._policy.connect_timeout_s, self._policy.read_timeout_s)
+        )
+        failure: Exception
+        try:
+            request = self._session.prepare_request(requests.Request("GET", url, headers=wanted))
+            return self._session.send(
+                request,
+                stream=True,
+                allow_redirects=False,
+                timeout=timeouts,
+                verify=self._verify,
+                proxies=self._proxies(url),
+            )
+        except _NETWORK_ERRORS as error:
+            failure = _judged(error, address.printable(url))
+        raise failure
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        if self._policy.proxy == NO_PROXY:
+            return {}
+        if self._policy.proxy:
+            return dict.fromkeys(address.DEFAULT_PORTS, self._policy.proxy)
+        return dict(requests.utils.get_environ_proxies(url))
+
+    def _check_status(self, response: requests.Response, url: str) -> None:
+        """Raises unless the answer is one of those that a download goes on from."""
+        status = response.status_code
+        if status in _ANSWERS:
+            return
+        what = f"the server answers {describe(status)}"
+        if backoff.is_transient(status):
+            headers = response.headers
+            asked_s = backoff.retry_after_s(headers.get("Retry-After"), headers.get("Date"))
+            raise TransientError(what, asked_s)
+        hint = _HINTS.get(status, "Check the address")
+        if status == 401 and address.origin(url) != address.origin(self._url):
+            hint = (
+                "It was redirected to, and credentials are sent to the first server only: give "
+                "the final address"
+            )
+        raise FetchError(what, where=address.printable(url), hint=hint)
+
+
+def describe(status: int) -> str:
+    """A status with its standard phrase; the server's own words are not repeated."""
+    try:
+        return f"{status} ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return str(status)
+
+
+def _authorities(policy: FetchPolicy) -> str | bool:
+    """What requests takes as ``verify``."""
+    if policy.ca_file is None:
+        return True
+    try:
+        ssl.create_default_context(cafile=policy.ca_file)
+    except OSError as error:  # of which ssl.SSLError is one
+        reason = error.strerror if not isinstance(error, ssl.SSLError) else "no certificate in it"
+        raise ConfigError(
+            f"cannot be used to judge servers: {reason}",
+            where=f"ca_file {policy.ca_file}",
+            hint="It must hold certificates of authorities in PEM",
+        ) from error
+    return os.fspath(policy.ca_file)
+
+
+def _reader(response: requests.Response) -> Callable[[int], bytes]:
+    """Reads a body as it arrives.
+
+    ``read(n)`` would wait for all n bytes, however slowly they trickle in; ``read1`` returns what
+    is there. urllib3 has it since 2.1; in 1.26 the answer of http.client lies one attribute below.
+    """
+    raw: Any = response.raw
+    read1 = raw.read1 if hasattr(raw, "read1") else raw._fp.read1
+
+    def read(limit: int) -> bytes:
+        failure: Exception
+        try:
+            return bytes(read1(limit))
+        except _NETWORK_ERRORS as error:
+            failure = TransientError(f"the connection broke: {_reason(error)}")
+        raise failure
+
+    return read
+
+
+def _judged(error: Exception, where: str) -> SitewatchError | TransientError:
+    """What a failed request means; holds nothing of the error's own text."""
+    if isinstance(
+        error,
+        requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidSchema,
+    ):
+        return ConfigError(
+            "the proxy cannot be used: its address is malformed, or of a kind that is not "
+            "supported here",
+            where="proxy",
+            hint="Write it as http://host:port, in the configuration or in https_proxy",
+        )
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
+        return FetchError("the address or a header cannot be sent", where=where)
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            what = f"its certificate is not to be trusted: {cause.verify_message}"
+            if cause.verify_code == _CERTIFICATE_NOT_YET_VALID:
+                return TransientError(f"{what} (is this device's clock right?)")
+            return FetchError(
+                what,
+                where=where,
+                hint="Check this device's clock, and 'ca_file' if the authority is your own",
+            )
+        refused = _TUNNEL_STATUS.search(str(cause)) if isinstance(cause, OSError) else None
+        if refused and not backoff.is_transient(status := int(refused[1])):
+            return FetchError(
+                f"the proxy answers {describe(status)}",
+                where=where,
+                hint=_HINTS[407] if status == 407 else "The proxy does not let us there",
+            )
+    return TransientError(f"no connection: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause that says something, in words of the operating system or ours."""
+    causes = list(_causes(error))
+    for cause in reversed(causes):
+        if words := _words(cause):
+            return words
+    return type(causes[-1]).__name__
+
+
+def _words(cause: BaseException) -> str:
+    """What one exception means; "" where it only wraps another."""
+    if isinstance(cause, socket.gaierror):
+        return f"the name is not known ({cause.strerror})"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
+    if isinstance(cause, OSError) and cause.errno in errno.errorcode:
+        return os.strerror(cause.errno or 0)
+    return next((words for kinds, words in _WORDS if isinstance(cause, kinds)), "")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what is wrapped in it, outermost first.
+
+    requests and urllib3 keep the inner one in an argument or in ``reason`` as often as they chain.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+        waiting += [entry for entry in inner if isinstance(entry, BaseException)]
+
+
+def _text(location: str) -> str:
+    """A ``Location`` as sent: http.client decodes headers as Latin-1, servers send UTF-8."""
+    return location.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps urllib3 from logging addresses: at DEBUG it writes each with its query."""
+    logger = logging.getLogger("urllib3")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
