@@ -4,24 +4,32 @@ The rules are pure (``resume``, ``backoff``, ``rate``, ``address``), the disk is
 network in ``transport``; ``download`` joins them.
 """
 
+from updater.fetch.address import shown
 from updater.fetch.cleanup import cleanup
 from updater.fetch.credentials import Credentials, read_api_key_file, read_token_file
 from updater.fetch.download import Fetched, Timing, fetch
 from updater.fetch.policy import FetchPolicy
-from updater.fetch.progress import PlainReport, Progress, Report, TerminalReport, report_to
+from updater.fetch.progress import (
+    PlainProgress,
+    Progress,
+    Received,
+    TerminalProgress,
+    progress_on,
+)
 
 __all__ = [
     "Credentials",
     "FetchPolicy",
     "Fetched",
-    "PlainReport",
+    "PlainProgress",
     "Progress",
-    "Report",
-    "TerminalReport",
+    "Received",
+    "TerminalProgress",
     "Timing",
     "cleanup",
     "fetch",
+    "progress_on",
     "read_api_key_file",
     "read_token_file",
-    "report_to",
+    "shown",
 ]

@@ -13,11 +13,12 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from updater.errors import FetchError, SitewatchError, UsageError
 
 ADDRESS_MAX_CHARACTERS = 8192
-PRINTED_MAX_CHARACTERS = 1024
+SHOWN_MAX_CHARACTERS = 1024
+HIDDEN = "…"
 """Presigned addresses have one to two thousand."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|https?:", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]")
 
 Origin = tuple[str, str, int]
@@ -49,13 +50,11 @@ def redirected(url: str, location: str) -> str:
     Raises:
         FetchError: it leads from https to http, or to what :func:`checked` would refuse.
     """
-    target = _checked(
-        urljoin(url, location), FetchError, f"{printable(url)} redirects: the address"
-    )
+    target = _checked(urljoin(url, location), FetchError, f"{shown(url)} redirects: the address")
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
         raise FetchError(
             "redirects from https to http, where anybody on the way could answer",
-            where=printable(url),
+            where=shown(url),
             hint="Let the server redirect to https",
         )
     return target
@@ -79,18 +78,23 @@ def is_private_way(url: str) -> bool:
         return False
 
 
-def printable(url: str) -> str:
-    """The address without anything that may be secret: no user, password, query or fragment.
+def shown(source: str) -> str:
+    """An address as it may be printed: without user, password, query, parameters and fragment.
 
-    Presigned addresses carry their signature in the query. For any text, however malformed.
+    Presigned addresses carry their signature in the query. For any text, however malformed; the
+    name of a file stays as it is, control characters apart.
     """
-    bare = re.split(r"[?#;]", url, maxsplit=1)[0]
-    scheme, separator, rest = bare.partition("://")
-    if separator:
-        # Up to the last @ of what may be the authority; a stray one in a path costs a little text.
-        host_and_path = rest.rpartition("@")[2]
-        bare = f"{scheme}://{host_and_path}"
-    return _UNSAFE.sub("?", bare)[:PRINTED_MAX_CHARACTERS]
+    if is_url(source):
+        scheme, _, rest = source.partition(":")
+        rest = rest.lstrip("/")
+        authority = re.split(r"[/?#;\\]", rest, maxsplit=1)[0]
+        if "@" in authority:
+            rest = rest.partition("@")[2] if rest.count("@") == 1 else HIDDEN
+        elif ":" in authority and "@" in rest:
+            # A password with a slash or question mark in it would look like host, port and path.
+            rest = HIDDEN
+        source = f"{scheme}://{re.split('[?#;]', rest, maxsplit=1)[0]}"
+    return _UNSAFE.sub("?", source)[:SHOWN_MAX_CHARACTERS]
 
 
 def key_of(url: str, sha256: str | None) -> str:
@@ -104,7 +108,7 @@ def key_of(url: str, sha256: str | None) -> str:
 
 
 def _checked(url: str, error: type[SitewatchError], what: str) -> str:
-    where = printable(url)
+    where = shown(url)
     if len(url) > ADDRESS_MAX_CHARACTERS:
         raise error(f"{what} is longer than {ADDRESS_MAX_CHARACTERS} characters", where=where[:200])
     parts = _split(url)

@@ -17,7 +17,7 @@ from updater.fetch.cleanup import cleanup
 from updater.fetch.credentials import Credentials
 from updater.fetch.part import CHUNK_BYTES, Part
 from updater.fetch.policy import FetchPolicy
-from updater.fetch.progress import Progress, Report, amount
+from updater.fetch.progress import Progress, Received, amount
 from updater.fetch.rate import StallWatch, TokenBucket
 from updater.fetch.resume import Request, Verdict, Version
 
@@ -72,7 +72,7 @@ def fetch(
     *,
     sha256: str | None = None,
     credentials: Credentials | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
     timing: Timing | None = None,
 ) -> Fetched:
     """Brings a bundle onto this device; goes on where an earlier run was cut off.
@@ -101,7 +101,7 @@ def fetch(
     if credentials and not (policy.credentials_in_clear or address.is_private_way(url)):
         raise FetchError(
             "credentials would travel in the clear",
-            where=address.printable(url),
+            where=address.shown(url),
             hint="Use https, or allow it with credentials_in_clear in the configuration",
         )
     # It takes longer to import than a small bundle to fetch, and most commands fetch nothing.
@@ -109,10 +109,10 @@ def fetch(
     from updater.fetch.transport import Transport  # noqa: PLC0415
 
     key = address.key_of(url, expected)
-    printable = address.printable(url)
+    shown = address.shown(url)
     cleanup(downloads, policy.keep_downloads, max_bytes=policy.keep_bytes, spare=(key,))
     with (
-        Part(downloads, key, source=printable) as part,
+        Part(downloads, key, source=shown) as part,
         Deadline(policy.total_timeout_s) as deadline,
         Transport(url, policy, credentials, deadline) as transport,
     ):
@@ -123,7 +123,7 @@ def fetch(
             expected=expected,
             report=report,
             timing=timing or Timing(),
-            where=printable,
+            where=shown,
         )
         return job.run()
 
@@ -137,16 +137,16 @@ def _checked_sha256(sha256: str | None) -> str | None:
     return lower
 
 
-def _say_nothing(progress: Progress) -> None:
+def _say_nothing(received: Received) -> None:
     """Stands in where nobody wants to know."""
 
 
-def _take_local(path: Path, policy: FetchPolicy, expected: str | None, report: Report) -> Fetched:
+def _take_local(path: Path, policy: FetchPolicy, expected: str | None, report: Progress) -> Fetched:
     path = path.expanduser().absolute()
     digest, size = local.hash_file(
         path,
         max_bytes=policy.max_bytes,
-        seen=lambda held, total: report(Progress(held, total)),
+        seen=lambda held, total: report(Received(held, total)),
     )
     if expected not in (None, digest):
         raise FetchError(f"has the sha256 {digest}, not {expected}", where=str(path))
@@ -173,7 +173,7 @@ class _Download:
         transport: Transport,
         policy: FetchPolicy,
         expected: str | None,
-        report: Report,
+        report: Progress,
         timing: Timing,
         where: str,
     ) -> None:
@@ -192,10 +192,12 @@ class _Download:
         """Attempt after attempt, until the file is here and right."""
         part = self._part
         if part.held_bytes:
-            self._note(f"going on after {amount(self._progress())}")
+            self._note(f"going on after {amount(self._received())}")
         while True:
             if not (part.is_whole and part.sha256 == self._expected):
                 self._receive()
+            if not part.held_bytes:
+                raise self._empty()
             if self._is_right():
                 path = part.finish()
                 return Fetched(path, part.sha256, part.held_bytes, self._where)
@@ -315,6 +317,8 @@ class _Download:
                 hint="Check the address and --sha256",
             )
         size = version.size_bytes
+        if size == 0:
+            raise self._empty()
         if size is not None and size > self._policy.max_bytes:
             raise self._too_large(f"{size} bytes")
         same = answer.status != 200
@@ -332,7 +336,7 @@ class _Download:
                 part.discard()
                 raise self._too_large("more")
             part.write(chunk)
-            self._report(self._progress())
+            self._report(self._received())
             if received >= asked_space_at:
                 asked_space_at = received + SPACE_EVERY_BYTES
                 self._require_space(0)
@@ -370,6 +374,9 @@ class _Download:
             hint="Check --sha256, and whether the bundle was published whole",
         )
 
+    def _empty(self) -> FetchError:
+        return FetchError("is empty", where=self._where, hint="Publish the bundle again")
+
     def _too_large(self, size: str) -> FetchError:
         return FetchError(
             f"has {size}, and at most {self._policy.max_bytes} bytes are allowed",
@@ -384,8 +391,8 @@ class _Download:
     def _left_s(self) -> float:
         return self._until_s - self._timing.monotonic()
 
-    def _progress(self, note: str = "") -> Progress:
-        return Progress(self._part.held_bytes, self._part.version.size_bytes, note)
+    def _received(self, note: str = "") -> Received:
+        return Received(self._part.held_bytes, self._part.version.size_bytes, note)
 
     def _note(self, note: str) -> None:
-        self._report(self._progress(note))
+        self._report(self._received(note))

@@ -50,5 +50,9 @@ def hash_file(
                 if seen is not None:
                     seen(size, status.st_size)
     except OSError as error:
-        raise FetchError(f"cannot be read: {error.strerror}", where=where) from error
+        raise FetchError(
+            f"cannot be read: {error.strerror}",
+            where=where,
+            hint="Name a file of this device, or an address that begins with https://",
+        ) from error
     return digest.hexdigest(), size

@@ -19,7 +19,7 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Received:
     """How far a download is.
 
     Attributes:
@@ -33,11 +33,11 @@ class Progress:
     note: str = ""
 
 
-Report = Callable[[Progress], None]
+Progress = Callable[[Received], None]
 """Is told about each piece and each event; must not raise."""
 
 
-class TerminalReport:
+class TerminalProgress:
     """Rewrites one line.
 
     Args:
@@ -51,19 +51,19 @@ class TerminalReport:
         self._next_s = 0.0
         self._width = 0
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, received: Received) -> None:
         """Shows it, unless the last was shown just now."""
-        if progress.note:
-            self._show(progress.note)
+        if received.note:
+            self._show(received.note)
             self._end()
             return
         now_s = self._clock()
-        done = progress.held_bytes == progress.total_bytes
+        done = received.held_bytes == received.total_bytes
         if now_s >= self._next_s or done:
             self._next_s = now_s + TERMINAL_EVERY_S
-            self._show(amount(progress))
+            self._show(amount(received))
 
-    def __enter__(self) -> TerminalReport:
+    def __enter__(self) -> TerminalProgress:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -81,7 +81,7 @@ class TerminalReport:
         self._width = 0
 
 
-class PlainReport:
+class PlainProgress:
     """Writes a bounded number of lines.
 
     Args:
@@ -94,24 +94,24 @@ class PlainReport:
         self._next_bytes = PLAIN_FIRST_BYTES
         self._notes = 0
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, received: Received) -> None:
         """Writes a line where one is due."""
-        if progress.note:
+        if received.note:
             self._notes += 1
             if self._notes < NOTES_MAX:
-                self._write(progress.note)
+                self._write(received.note)
             elif self._notes == NOTES_MAX:
-                self._write(f"{progress.note} (what follows of this kind is not written)")
-        elif progress.total_bytes:
-            step = progress.held_bytes * PLAIN_STEPS // progress.total_bytes
+                self._write(f"{received.note} (what follows of this kind is not written)")
+        elif received.total_bytes:
+            step = received.held_bytes * PLAIN_STEPS // received.total_bytes
             if step > self._step:
                 self._step = step
-                self._write(amount(progress))
-        elif progress.held_bytes >= self._next_bytes:
-            self._next_bytes = 2 * progress.held_bytes
-            self._write(amount(progress))
+                self._write(amount(received))
+        elif received.held_bytes >= self._next_bytes:
+            self._next_bytes = 2 * received.held_bytes
+            self._write(amount(received))
 
-    def __enter__(self) -> PlainReport:
+    def __enter__(self) -> PlainProgress:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -122,15 +122,15 @@ class PlainReport:
         self._stream.flush()
 
 
-def report_to(stream: TextIO) -> TerminalReport | PlainReport:
+def progress_on(stream: TextIO) -> TerminalProgress | PlainProgress:
     """What fits the stream; a context, at whose end the terminal's line is ended."""
-    return TerminalReport(stream) if stream.isatty() else PlainReport(stream)
+    return TerminalProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 
-def amount(progress: Progress) -> str:
+def amount(received: Received) -> str:
     """How much has come, in words."""
-    held = f"{progress.held_bytes / MEBIBYTE:.1f}"
-    if not progress.total_bytes:
+    held = f"{received.held_bytes / MEBIBYTE:.1f}"
+    if not received.total_bytes:
         return f"{held} MiB"
-    share = progress.held_bytes * 100 // progress.total_bytes
-    return f"{held} of {progress.total_bytes / MEBIBYTE:.1f} MiB ({share} %)"
+    share = received.held_bytes * 100 // received.total_bytes
+    return f"{held} of {received.total_bytes / MEBIBYTE:.1f} MiB ({share} %)"

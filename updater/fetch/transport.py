@@ -160,12 +160,12 @@ class Transport:
                 return response, checksum
             location = response.headers.get("Location", "")
             if not location:
-                raise FetchError("redirects to nowhere", where=address.printable(url))
+                raise FetchError("redirects to nowhere", where=address.shown(url))
             url = address.redirected(url, _text(location))
             response.close()
         raise FetchError(
             f"redirects more than {self._policy.redirects} times",
-            where=address.printable(self._url),
+            where=address.shown(self._url),
             hint="Check the address: the server may redirect in a circle",
         )
 
@@ -198,7 +198,7 @@ class Transport:
                 proxies=self._proxies(url),
             )
         except _NETWORK_ERRORS as error:
-            failure = _judged(error, address.printable(url))
+            failure = _judged(error, address.shown(url))
         raise failure
 
     def _proxies(self, url: str) -> dict[str, str]:
@@ -224,7 +224,7 @@ class Transport:
                 "It was redirected to, and credentials are sent to the first server only: give "
                 "the final address"
             )
-        raise FetchError(what, where=address.printable(url), hint=hint)
+        raise FetchError(what, where=address.shown(url), hint=hint)
 
 
 def describe(status: int) -> str:
