@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from updater.errors import BundleError, StorageError
-from updater.manifest import MANIFEST_NAME, FileEntry
+from updater.manifest import MANIFEST_NAME, SIGNATURE_NAME, FileEntry
 from updater.staging import Staging
 from updater.zipdirectory import (
     DEFAULT_LIMITS,
     HINT,
-    SIGNATURE_NAME,
     ArchiveLimits,
     check_local,
     check_size,

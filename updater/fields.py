@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,7 +137,9 @@ class FieldReader:
     def numbers(self, name: str) -> Mapping[str, float]:
         """An object whose values are finite numbers."""
         values = self._mapping(name)
-        if not all(type(v) in (int, float) and abs(v) < float("inf") for v in values.values()):
+        if not all(
+            type(v) in (int, float) and abs(v) <= sys.float_info.max for v in values.values()
+        ):
             raise self._wrong(name, "must hold finite numbers only")
         return {key: float(value) for key, value in values.items()}
 

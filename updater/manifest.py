@@ -18,7 +18,11 @@ from updater.fields import FieldReader
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig"
 MODEL_NAME = "model.tflite"
+NOT_LISTED = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
+"""A manifest cannot hold its own hash, and the signature is made over the manifest."""
+
 MANIFEST_MAX_BYTES = 256 * 1024
 LAYOUTS = ("head_maps", "yolov5", "ultralytics")
 VERSION_PATTERN = re.compile(r"[0-9]+(\.[0-9]+){0,3}(-[0-9A-Za-z.]+)?")
@@ -196,15 +200,7 @@ def from_json(data: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
     Raises:
         BundleError: not JSON, an unknown or missing field, a value of the wrong type or range.
     """
-    if len(data) > MANIFEST_MAX_BYTES:
-        raise BundleError(
-            f"{len(data)} bytes are more than the {MANIFEST_MAX_BYTES} allowed", where=where
-        )
-    try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"not JSON: {error}", where=where) from error
-    reader = FieldReader(raw, where=where)
+    reader = FieldReader(parse_json(data, where=where), where=where)
     if (found := reader.integer("format", 1, 2**31)) != FORMAT:
         raise BundleError(
             f"format {found}, and this version reads format {FORMAT}",
@@ -233,23 +229,59 @@ def from_json(data: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
     return manifest
 
 
+def parse_json(data: bytes, *, where: str) -> dict[str, Any]:
+    """A JSON object that says one thing to every reader: UTF-8, no name twice, only real text.
+
+    Raises:
+        BundleError: it is larger than :data:`MANIFEST_MAX_BYTES`, or none of this.
+    """
+    if len(data) > MANIFEST_MAX_BYTES:
+        raise BundleError(
+            f"{len(data)} bytes are more than the {MANIFEST_MAX_BYTES} allowed", where=where
+        )
+    try:
+        raw = json.loads(data.decode(), object_pairs_hook=_without_repetition)
+        # A lone surrogate can be escaped in JSON and written nowhere: not to a journal, nor a log.
+        json.dumps(raw, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"not JSON: {error}", where=where) from error
+    if not isinstance(raw, dict):
+        raise BundleError("must be an object", where=where)
+    return raw
+
+
 def read(folder: Path) -> Manifest:
     """The manifest of an unpacked bundle.
 
     Raises:
         BundleError: it is not there, cannot be read, or is not valid.
     """
+    return from_json(read_bytes(folder), where=str(folder / MANIFEST_NAME))
+
+
+def read_bytes(folder: Path) -> bytes:
+    """The bytes of an unpacked bundle's manifest; one too many if it is too large.
+
+    Raises:
+        BundleError: it is not there, or cannot be read.
+    """
     path = folder / MANIFEST_NAME
     try:
         with path.open("rb") as file:
-            data = file.read(MANIFEST_MAX_BYTES + 1)
+            return file.read(MANIFEST_MAX_BYTES + 1)
     except OSError as error:
         raise BundleError(
             f"cannot be read: {error.strerror}",
             where=str(path),
             hint="A bundle is a folder with manifest.json and model.tflite",
         ) from error
-    return from_json(data, where=str(path))
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return names
 
 
 def _input(reader: FieldReader) -> InputSpec:
@@ -345,6 +377,8 @@ def _check_whole(manifest: Manifest, where: str) -> None:
     listed = [entry.path for entry in manifest.files]
     if len(set(listed)) != len(listed):
         raise BundleError("a path is listed twice", where=f"{where}: files")
+    for name in sorted(NOT_LISTED.intersection(listed)):
+        raise BundleError(f"{name} cannot be listed in itself", where=f"{where}: files")
     if MODEL_NAME not in listed:
         raise BundleError(f"{MODEL_NAME} is not listed", where=f"{where}: files")
     if len(set(manifest.classes)) != len(manifest.classes):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from updater.errors import BundleError
-from updater.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME, PATH_PATTERN
+from updater.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME, PATH_PATTERN, SIGNATURE_NAME
 from updater.zipformat import (
     CENTRAL_HEADER,
     CENTRAL_MAGIC,
@@ -31,7 +31,6 @@ from updater.zipformat import (
 )
 
 MIB = 1 << 20
-SIGNATURE_NAME = "manifest.sig"
 
 ENCRYPTED_FLAGS = 1 << 0 | 1 << 6 | 1 << 13
 DESCRIPTOR_FLAG = 1 << 3

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from updater.errors import TrustError
-from updater.manifest import Manifest
+from updater.manifest import SIGNATURE_NAME, Manifest
 from updater.store.journal import Failure
 from updater.trust.key import KeyState, PublicKey
 from updater.trust.keys import KeyRing
 from updater.trust.signature import parse
 from updater.version import VERSION
 from updater.versions import is_newer
-from updater.zipdirectory import SIGNATURE_NAME
 
 SHOWN_CHARACTERS = 12
 """Of a digest in a message, as in a release's name."""
