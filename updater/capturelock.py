@@ -70,9 +70,9 @@ def check_markable(folder: Path) -> None:
     """
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         raise StorageError(
-            "cannot be read and written" if folder.exists() else "no such folder",
+            f"user {os.geteuid()} cannot read and write it" if _exists(folder) else "no such folder",
             where=str(folder),
-            hint="Check the path, and that this user is of the folder's group, which needs rwx",
+            hint="Check the path, and that the user's own group is the folder's, with rwx",
         )
 
 
@@ -109,6 +109,13 @@ def mark_stored(folder: Path, name: str, *, timeout_s: float) -> bool:
                 hint="Free space, or check the folder and its owner",
             ) from error
     return True
+
+
+def _exists(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError:
+        return True  # a folder above is closed, so it may well be there
 
 
 def _open(path: Path) -> int:

@@ -193,5 +193,5 @@ def _open(path: Path) -> io.BufferedReader:
         raise StorageError(
             f"cannot be opened: {error.strerror}",
             where=str(path),
-            hint="Check that this user is of the folder's group",
+            hint="Check that the user's own group is the folder's",
         ) from error
