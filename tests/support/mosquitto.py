@@ -144,11 +144,11 @@ class Mosquitto:
         return False
 
 
-def find_program(name: str) -> str:
+def find_program(name: str, package: str = "mosquitto") -> str:
     """The path of a program; a test that needs it is skipped where it is not installed."""
     found = shutil.which(name) or shutil.which(name, path=_PLACES)
     if found is None:
-        pytest.skip(f"{name} is not installed (Debian: apt install mosquitto)")
+        pytest.skip(f"{name} is not installed (Debian: apt install {package})")
     return found
 
 
