@@ -1,70 +1,165 @@
-"""``sitewatch-update``: what is done to model bundles on a device."""
+"""``sitewatch-update``: what is done to model bundles on a device, and to kept pictures."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from updater.bundle import verify_folder
-from updater.errors import SitewatchError
-from updater.manifest import Manifest
+from updater import privileges, settings
+from updater.commands import COMMANDS
+from updater.commands.context import Context
+from updater.errors import SitewatchError, StorageError, UsageError
+from updater.settings import UpdateConfig
 from updater.version import VERSION
 
 EPILOG = """\
-exit codes: 0 done, 2 wrong arguments, 4 the bundle is damaged or not understood
+exit codes:
+  0   done                               9   the self-test failed
+  2   wrong arguments                    10  not trusted, or it failed here before
+  3   configuration                      11  download
+  4   bundle damaged or not understood   12  another run is at work
+  5   no runtime can run the model       13  rolled back, or no verdict in time
+  8   disk                               14  upload
+  15  rights could not be given up       16  the journal cannot be right, nothing to go back to
 
 examples:
-  sitewatch-update bundle show packaging/model
-  sitewatch-update bundle verify /var/lib/sitewatch/models/current
+  sitewatch-update install https://example.org/models/model.zip --token-file /etc/sitewatch/token
+  sitewatch-update status --json
+  sitewatch-update rollback
 """
+
+COMMON = (
+    ("config", "FILE", f"configuration (default: {settings.DEFAULT_CONFIG_FILE}, if it is there)"),
+    ("store", "DIR", "folder of the releases"),
+    ("keys", "DIR", "folder of the trusted keys"),
+    ("floor", "DIR", "the model that came with the software; with --store there is none unless "
+     "it is named"),
+    ("user", "NAME", "account to run as when started by root"),
+)  # fmt: skip
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        manifest = verify_folder(arguments.folder)
+        with ExitStack() as stack:
+            return int(arguments.run(arguments, _context(arguments, stack)))
     except SitewatchError as error:
-        print(f"sitewatch-update: {error}", file=sys.stderr)
+        print(f"sitewatch-update: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    print(summary(manifest) if arguments.action == "show" else f"{arguments.folder}: complete")
-    return 0
+    except KeyboardInterrupt:
+        print("sitewatch-update: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
-def summary(manifest: Manifest) -> str:
-    """A bundle in a few lines, for people."""
-    lines = [
-        f"{manifest.name} {manifest.version}",
-        f"classes     {', '.join(manifest.classes)}",
-        f"input       {manifest.input.width}x{manifest.input.height} {manifest.input.layout}",
-        f"output      {manifest.output.layout}",
-        f"thresholds  score {manifest.thresholds.score:g}, IoU {manifest.thresholds.iou:g}",
-        f"golden      {len(manifest.golden)} pictures",
-        f"needs       Sitewatch {manifest.minimum_daemon} or newer",
-    ]
-    lines += [f"metric      {name} = {value:g}" for name, value in manifest.metrics.items()]
-    lines += [f"{name:<11} {text}" for name, text in manifest.provenance.items()]
-    lines += [f"file        {entry.path}  {entry.size_bytes} bytes" for entry in manifest.files]
-    return "\n".join(lines)
+def _context(arguments: argparse.Namespace, stack: ExitStack) -> Context:
+    """Reads the configuration, opens what only root may read, and gives up root's rights.
+
+    Raises:
+        SitewatchError: one of these fails.
+    """
+    config, floor = _configured(arguments)
+    opened: dict[str, BinaryIO] = {}
+    for name in arguments.inputs:
+        if (path := _input_path(getattr(arguments, name))) is not None:
+            opened[name] = stack.enter_context(_open(path))
+    if not arguments.keeps_rights:
+        user = arguments.user or config.user
+        store = config.store if arguments.needs_store else None
+        left = privileges.give_up(user, store=store)
+        config = replace(config, store=left) if arguments.needs_store else config
+    return Context(
+        settings=config,
+        floor=floor,
+        as_json=getattr(arguments, "json", False),
+        opened=opened,
+    )
+
+
+def _configured(arguments: argparse.Namespace) -> tuple[UpdateConfig, Path | None]:
+    """The configuration with what the command line says, and the floor.
+
+    A store named on the command line has no floor but the one named with it: another store is
+    another device's, or a test's, and this machine's own model is nothing to it.
+    """
+    config = settings.load(arguments.config)
+    if arguments.store is not None:
+        floor = arguments.floor
+    else:
+        floor = arguments.floor or settings.floor_folder(config)
+    # Absolute: giving up rights changes the working directory.
+    config = replace(
+        config,
+        store=(arguments.store or config.store).absolute(),
+        keys=(arguments.keys or config.keys).absolute(),
+    )
+    return config, None if floor is None else floor.absolute()
+
+
+def _input_path(value: object) -> Path | None:
+    """The file that an argument names, None for a URL or nothing."""
+    if value is None or "://" in str(value):
+        return None
+    return Path(str(value))
+
+
+def _open(path: Path) -> BinaryIO:
+    """Opens a plain file without waiting: a pipe or a device is no bundle.
+
+    Raises:
+        UsageError: it is not there, or is not a plain file.
+        StorageError: the disk refuses.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise UsageError(f"cannot be opened: {error.strerror}", where=str(path)) from error
+    except OSError as error:
+        raise StorageError(f"cannot be opened: {error.strerror}", where=str(path)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UsageError("is not a plain file", where=str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows what all commands have in common, before and after their name."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        group = self.add_argument_group("on every command")
+        # Without a default: a command's own parser must not undo what was said before its name.
+        for name, metavar, text in COMMON:
+            kind = str if name == "user" else Path
+            group.add_argument(
+                f"--{name}", type=kind, metavar=metavar, default=argparse.SUPPRESS, help=text
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sitewatch-update",
-        description="Checks model bundles.",
+        description="Installs, proves and rolls back model bundles, and uploads kept pictures.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sitewatch {VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    bundle = commands.add_parser("bundle", help="look into an unpacked bundle")
-    actions = bundle.add_subparsers(dest="action", required=True)
-    for name, text in (
-        ("show", "check it and print what it is"),
-        ("verify", "check every file's size and hash"),
-    ):
-        action = actions.add_parser(name, help=text, description=text)
-        action.add_argument("folder", type=Path, help="folder with manifest.json")
+    parser.set_defaults(
+        inputs=(), keeps_rights=False, needs_store=True, **{name: None for name, *_ in COMMON}
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add_parser in COMMANDS:
+        add_parser(subparsers)
     return parser

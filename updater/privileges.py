@@ -47,7 +47,7 @@ class Account:
     home: str
 
 
-def give_up(user: str | None, *, store: Path) -> Path:
+def give_up(user: str | None, *, store: Path | None) -> Path:
     """Becomes an account without rights, and makes the store its own and the working directory.
 
     Started by root, the process becomes ``user``; where there is no such account, the store's
@@ -60,10 +60,11 @@ def give_up(user: str | None, *, store: Path) -> Path:
 
     Args:
         user: name of the account, None for the store's owner or ``nobody``.
-        store: its folder.
+        store: its folder; None for a command that has nothing to do with one.
 
     Returns:
-        The store's path from now on: ``.`` where the working directory was changed.
+        The store's path from now on: ``.`` where the working directory was changed, or where there
+        is none.
 
     Raises:
         PrivilegeError: not everything could be given up, the account is root, or the store belongs
@@ -71,25 +72,20 @@ def give_up(user: str | None, *, store: Path) -> Path:
     """
     if os.geteuid() != 0:
         _become_nothing_more()
-        return store
+        return store or Path()
     os.umask(UMASK)
     try:
         if (threads := linux.process_status()["Threads"]) != "1":
             raise PrivilegeError(f"{threads} threads run, and each has rights of its own")
-        folder = ownership.open_folder(store)
-        try:
-            account = choose_account(user, os.fstat(folder).st_uid, os.fstat(folder).st_gid)
-            ownership.hand_over(folder, account.uid, account.gid)
-            os.fchdir(folder)
-        finally:
-            os.close(folder)
+        account = choose_account(user, 0, 0) if store is None else _enter(user, store)
     except OSError as error:
         raise PrivilegeError(
             f"the store cannot be made or handed over: {error.strerror}", where=str(store)
         ) from error
     kept = 0 if _can_run_as(account) else _capability_for_checkout(account)
     _become(account, kept)
-    _check_store(account, store)
+    if store is not None:
+        _check_store(account, store)
     return Path()
 
 
@@ -114,6 +110,19 @@ def choose_account(user: str | None, owner_uid: int, owner_gid: int) -> Account:
             where="user",
             hint="Name another one: what parses bundles never runs as root",
         )
+    return account
+
+
+def _enter(user: str | None, store: Path) -> Account:
+    """Makes the store the account's own, and the working directory."""
+    folder = ownership.open_folder(store)
+    try:
+        status = os.fstat(folder)
+        account = choose_account(user, status.st_uid, status.st_gid)
+        ownership.hand_over(folder, account.uid, account.gid)
+        os.fchdir(folder)
+    finally:
+        os.close(folder)
     return account
 
 

@@ -247,3 +247,4 @@ class _BundleAction(argparse.Action):
         path = Path(values).absolute()
         setattr(namespace, self.dest, path)
         namespace.inputs = () if path.is_dir() else (self.dest,)
+        namespace.needs_store = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
 
 from updater.settings import UpdateConfig
 
@@ -14,13 +16,18 @@ class Context:
     """One run of ``sitewatch-update``.
 
     Attributes:
-        settings: the configuration, with ``--store``, ``--keys`` and ``--floor`` taken over. Where
-            rights were given up, ``settings.store`` is the working directory.
+        settings: the configuration, with ``--store`` and ``--keys`` taken over. Where rights were
+            given up, ``settings.store`` is the working directory.
+        floor: the model that came with the software, None where there is none.
         as_json: results are printed as one JSON object.
+        opened: files named in arguments, opened before rights were given up, by the argument's
+            name: what only root may read is opened by root and parsed by somebody else.
     """
 
     settings: UpdateConfig
+    floor: Path | None
     as_json: bool
+    opened: Mapping[str, BinaryIO] = field(default_factory=dict)
 
 
 Command = Callable[[argparse.Namespace, Context], int]

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import BinaryIO
 
 from updater.errors import FetchError
 
@@ -35,48 +35,54 @@ class Credentials:
         return {self.header: self.value}
 
 
-def read_token_file(path: Path) -> Credentials:
+def read_token(file: BinaryIO, *, where: str) -> Credentials:
     """An access, identity or reference token, sent as ``Authorization: Bearer``.
 
+    Args:
+        file: open; it holds the bare token.
+        where: named in errors.
+
     Raises:
         FetchError: see :func:`_read_secret`.
     """
-    return Credentials("Authorization", f"Bearer {_read_secret(path)}")
+    return Credentials("Authorization", f"Bearer {_read_secret(file, where)}")
 
 
-def read_api_key_file(path: Path) -> Credentials:
+def read_api_key(file: BinaryIO, *, where: str) -> Credentials:
     """An Artifactory API key, sent as ``X-JFrog-Art-Api``; new installations have tokens only.
 
+    Args:
+        file: open; it holds the bare key.
+        where: named in errors.
+
     Raises:
         FetchError: see :func:`_read_secret`.
     """
-    return Credentials("X-JFrog-Art-Api", _read_secret(path))
+    return Credentials("X-JFrog-Art-Api", _read_secret(file, where))
 
 
-def _read_secret(path: Path) -> str:
+def _read_secret(file: BinaryIO, where: str) -> str:
     """The one line of a file that only its owner and group can read.
 
     Raises:
-        FetchError: no such file, no plain file, open to everybody, empty, too large, or not one
-            line of printable ASCII (anything else could end the header and begin another).
+        FetchError: no plain file, open to everybody, empty, too large, or not one line of printable
+            ASCII (anything else could end the header and begin another).
     """
-    where = str(path)
     try:
-        # Not to hang where somebody put a named pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise FetchError("credentials must lie in a plain file", where=where)
-            if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-                raise FetchError(
-                    "every user of this device can read or change these credentials",
-                    where=where,
-                    hint=f"Run: chmod 600 {path}",
-                )
-            data = file.read(SECRET_MAX_BYTES + 1)
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FetchError("credentials must lie in a plain file", where=where)
+        if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            raise FetchError(
+                "every user of this device can read or change these credentials",
+                where=where,
+                hint="Run: chmod 600 FILE",
+            )
+        data = file.read(SECRET_MAX_BYTES + 1)
     except OSError as error:
-        raise FetchError(f"credentials cannot be read: {error.strerror}", where=where) from error
+        raise FetchError(
+            f"credentials cannot be read: {error.strerror}", where=where
+        ) from error
     if len(data) > SECRET_MAX_BYTES:
         raise FetchError(f"credentials larger than {SECRET_MAX_BYTES} bytes", where=where)
     # No codec's error here: it would carry the bytes it stumbled over.

@@ -108,9 +108,7 @@ def _failing(trial: Trial, asked: Limits) -> str:
     looked = trial.processed + trial.failed
     if looked < MIN_FRAMES_FOR_SHARE or trial.failed <= asked.max_failed_share * looked:
         return ""
-    return (
-        f"{trial.failed} of {looked} frames failed, and {asked.max_failed_share:.1%} are allowed"
-    )
+    return f"{trial.failed} of {looked} frames failed, and {asked.max_failed_share:.1%} are allowed"
 
 
 def _slow(trial: Trial, asked: Limits) -> str:
