@@ -162,29 +162,40 @@ def _with_floor(journal: Journal, observed: Observed) -> Journal:
 
 
 def _choose_committed(journal: Journal, observed: Observed, now: float) -> Journal:
-    """The journal with a committed release that is whole, if there is any but the candidate."""
+    """The journal with a committed release that is whole, if there is any but the one on trial."""
     committed = journal.committed
     if committed is not None and _is_whole(committed, observed):
         return journal
+    chosen = _fallback(journal, observed)
+    kept = tuple(
+        each for each in journal.releases if committed is None or each.path != committed.path
+    )
+    if chosen is not None and all(each.path != chosen.path for each in kept):
+        kept = (*kept, chosen)
+    previous = None if chosen == journal.previous else journal.previous
+    found = replace(journal, committed=chosen, previous=previous, releases=kept)
+    return found if committed is None else moves.record(found, _lost(committed, chosen, now))
+
+
+def _fallback(journal: Journal, observed: Observed) -> Release | None:
+    """The last good release that is whole; otherwise any that is: better than a blind camera."""
     trial = _on_trial(journal)
-    standing = tuple(
-        each
-        for each in journal.releases
-        if _is_whole(each, observed) and (trial is None or each.path != trial.path)
+    activated = journal.candidate is not None and journal.candidate.state is State.ACTIVATED
+    if activated and trial is not None and trial.path != observed.link:
+        trial = None  # it never ran and is dropped
+    whole = [each for each in observed.whole if trial is None or each.path != trial.path]
+    paths = {each.path for each in whole} | {each.path for each in (observed.floor,) if each}
+    standing = tuple(each for each in journal.releases if each.path in paths)
+    if journal.previous is not None and journal.previous in standing:
+        return journal.previous
+    good = moves.next_good(replace(journal, committed=None, releases=standing))
+    if good is not None:
+        return good
+    failed = {failure.digest for failure in journal.failures}
+    by_worth = sorted(
+        whole, key=lambda each: (each.digest not in failed, versions.order(each.version))
     )
-    previous = journal.previous
-    usable = previous is not None and any(each.path == previous.path for each in standing)
-    last_resort = standing[-1] if standing else None  # one that failed here is better than none
-    chosen = (
-        (previous if usable else None)
-        or moves.next_good(replace(journal, committed=None, releases=standing))
-        or last_resort
-    )
-    if committed is None:
-        return replace(journal, committed=chosen)
-    left = tuple(each for each in journal.releases if each.path != committed.path)
-    found = replace(journal, committed=chosen, previous=None if usable else previous, releases=left)
-    return moves.record(found, _lost(committed, chosen, now))
+    return by_worth[-1] if by_worth else None
 
 
 def _judge_candidate(
@@ -266,6 +277,8 @@ def _effects(journal: Journal, observed: Observed, *, changed: bool) -> tuple[Ef
     running = _running(journal)
     kept = {each.path for each in (journal.committed, journal.previous, running) if each}
     kept |= {each.path for each in journal.releases}
+    if running is None and observed.link is not None:
+        kept.add(observed.link)  # there is nothing better, and perhaps something can be saved
     effects: list[Effect] = [Delete(path) for path in observed.litter]
     if changed:
         effects.append(Write())
