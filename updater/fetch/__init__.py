@@ -6,7 +6,7 @@ network in ``transport``; ``download`` joins them.
 
 from updater.fetch.address import shown
 from updater.fetch.cleanup import cleanup
-from updater.fetch.credentials import Credentials, read_api_key_file, read_token_file
+from updater.fetch.credentials import Credentials, read_api_key, read_token
 from updater.fetch.download import Fetched, Timing, fetch
 from updater.fetch.policy import FetchPolicy
 from updater.fetch.progress import (
@@ -29,7 +29,7 @@ __all__ = [
     "cleanup",
     "fetch",
     "progress_on",
-    "read_api_key_file",
-    "read_token_file",
+    "read_api_key",
+    "read_token",
     "shown",
 ]

@@ -50,7 +50,10 @@ def redirected(url: str, location: str) -> str:
     Raises:
         FetchError: it leads from https to http, or to what :func:`checked` would refuse.
     """
-    target = _checked(urljoin(url, location), FetchError, f"{shown(url)} redirects: the address")
+    what = f"{shown(url)} redirects, and the address"
+    if _UNSAFE.search(location):  # urljoin would drop some of these
+        raise FetchError(f"{what} is malformed", where=shown(location))
+    target = _checked(urljoin(url, location), FetchError, what)
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
         raise FetchError(
             "redirects from https to http, where anybody on the way could answer",

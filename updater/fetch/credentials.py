@@ -80,9 +80,7 @@ def _read_secret(file: BinaryIO, where: str) -> str:
             )
         data = file.read(SECRET_MAX_BYTES + 1)
     except OSError as error:
-        raise FetchError(
-            f"credentials cannot be read: {error.strerror}", where=where
-        ) from error
+        raise FetchError(f"credentials cannot be read: {error.strerror}", where=where) from error
     if len(data) > SECRET_MAX_BYTES:
         raise FetchError(f"credentials larger than {SECRET_MAX_BYTES} bytes", where=where)
     # No codec's error here: it would carry the bytes it stumbled over.
