@@ -17,6 +17,8 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+STATUS_BYTES = len("HTTP/1.1 200")
+
 
 class Cut(Enum):
     """When the connection is cut."""
@@ -179,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = "\r\n".join(lines).encode("latin-1") + (b"" if self._is_head() else reply.body)
         self.close_connection = True
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(data[: len(data) // 3] if cut else data)
+            self.wfile.write(data[:STATUS_BYTES] if cut else data)
 
     def _is_head(self) -> bool:
         return self.command == "HEAD"

@@ -65,6 +65,8 @@ class S3Server:
     """
 
     def __init__(self, log: Path) -> None:
+        self._session = botocore.session.Session()
+        self._s3: Any = None
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         with log.open("wb") as output:
@@ -74,18 +76,21 @@ class S3Server:
         try:
             self._wait(log)
             self.admin = self._furnish()
+            self._s3 = self.client("s3", self.admin)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Ends it; it holds nothing that must be kept."""
+        if self._s3 is not None:
+            self._s3._endpoint.http_session.close()
         self._process.kill()
         self._process.wait()
 
     def client(self, service: str, key: Key, *, url: str = "") -> Any:
         """A client of botocore's; close it with :func:`closed`."""
-        return botocore.session.Session().create_client(
+        return self._session.create_client(
             service,
             region_name="us-east-1",
             endpoint_url=url or self.url,
@@ -112,26 +117,25 @@ class S3Server:
     def objects(self, bucket: str = BUCKET) -> dict[str, dict[str, Any]]:
         """Every object: its key, and what is stored of it: body, type, metadata, time."""
         found: dict[str, dict[str, Any]] = {}
-        with closed(self.client("s3", self.admin)) as s3:
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                for one in page.get("Contents", ()):
-                    answer = s3.get_object(Bucket=bucket, Key=one["Key"])
-                    with contextlib.closing(answer["Body"]) as body:
-                        found[one["Key"]] = {**answer, "Body": body.read()}
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for one in page.get("Contents", ()):
+                answer = self._s3.get_object(Bucket=bucket, Key=one["Key"])
+                with contextlib.closing(answer["Body"]) as body:
+                    found[one["Key"]] = {**answer, "Body": body.read()}
         return found
 
     def versions(self, bucket: str = BUCKET) -> list[str]:
         """The key of every version ever stored: twice where an object was overwritten."""
-        with closed(self.client("s3", self.admin)) as s3:
-            pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-            return [one["Key"] for page in pages for one in page.get("Versions", ())]
+        return [one["Key"] for one in self._versions(bucket)]
 
     def empty(self) -> None:
         """Removes every object and every version of it."""
-        with closed(self.client("s3", self.admin)) as s3:
-            pages = s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET)
-            for one in [one for page in pages for one in page.get("Versions", ())]:
-                s3.delete_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])
+        for one in self._versions(BUCKET):
+            self._s3.delete_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])
+
+    def _versions(self, bucket: str) -> list[dict[str, Any]]:
+        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        return [one for page in pages for one in page.get("Versions", ())]
 
     def _wait(self, log: Path) -> None:
         until_s = time.monotonic() + START_TIMEOUT_S

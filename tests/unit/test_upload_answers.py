@@ -50,7 +50,7 @@ def test_what_follows_an_answer(answer: Answer, action: Action) -> None:
 
 def test_a_success_that_is_not_s3s() -> None:
     judgement = judge(Answer(200, headers={"content-type": "text/html"}), sha256=SHA256)
-    assert judgement.action is Action.STOP
+    assert judgement.action is Action.RETRY
     assert "wants a login" in judgement.hint
 
 

@@ -134,10 +134,13 @@ def _by_status(answer: Answer) -> Judgement:
 
 
 def _success(answer: Answer, sha256: str) -> Judgement:
-    """A 200 counts when it is S3's: a portal that wants a login answers 200 to everything."""
+    """A 200 counts when it is S3's: a portal that wants a login answers 200 to everything.
+
+    Tried again all the same: an answer that was cut short looks like it.
+    """
     if not answer.headers.get("etag"):
         return Judgement(
-            Action.STOP,
+            Action.RETRY,
             "the answer is not S3's",
             "Check --endpoint-url, the proxy, or whether the network wants a login first",
         )

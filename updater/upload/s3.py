@@ -40,9 +40,10 @@ FIRST_REGION = "us-east-1"
 
 NO_PROXY = "none"
 
-# Their debug messages hold whole requests, the session token among the headers.
+# Their debug messages hold whole requests, the session token among the headers; their warnings say
+# again what we say.
 for _name in ("botocore", "urllib3"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
