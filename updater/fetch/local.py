@@ -28,9 +28,7 @@ def hash_file(
     """
     where = str(path)
     try:
-        # Not to hang where somebody put a named pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise FetchError(
@@ -56,3 +54,8 @@ def hash_file(
             hint="Name a file of this device, or an address that begins with https://",
         ) from error
     return digest.hexdigest(), size
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; does not hang where somebody put a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
