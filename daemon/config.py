@@ -92,6 +92,21 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SwapConfig:
+    """A model that takes over while the camera watches, and its comparison with the one before."""
+
+    compare_seconds: float = option(
+        120.0, "Seconds for which the model before looks at a sample of the frames of one on "
+        "probation: it stays in memory so long (about 50 MB). 0 switches the comparison off.",
+        minimum=0.0, maximum=86400.0,
+    )  # fmt: skip
+    sample_every_s: float = option(
+        1.0, "Least seconds between two such samples, of two frames each.", minimum=0.1,
+        maximum=3600.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class MotionConfig:
     """The gate that spares inference while nothing moves."""
 
@@ -322,6 +337,7 @@ class Config:
     device: DeviceConfig = field(default_factory=DeviceConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    swap: SwapConfig = field(default_factory=SwapConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     rules: RulesConfig = field(default_factory=RulesConfig)

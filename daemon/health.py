@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from updater.trial import Trial
+
 LATENCIES_KEPT = 512
 """Of each kind: at 5 frames a second the last two minutes."""
 
@@ -68,7 +70,11 @@ class Status:
 
     Attributes:
         device: its id.
+        pid: of the process.
+        written_monotonic_s: when this was taken, on the clock that all processes share since boot.
         model_version: of the running bundle.
+        model_digest: of its manifest, 64 hex digits; "" for a model without one.
+        trial: figures of a release on probation, for the updater; None if there is none.
         runtime: inference runtime in use.
         source: description of the source, credentials left out.
         uptime_s: seconds since the process started.
@@ -90,7 +96,11 @@ class Status:
     """
 
     device: str
+    pid: int
+    written_monotonic_s: float
     model_version: str
+    model_digest: str
+    trial: Trial | None
     runtime: str
     source: str
     uptime_s: float
@@ -142,6 +152,12 @@ class Meter:
         self._invoke_ms.append(invoke_ms)
         self._look_ms.append(look_ms)
         self._delay_ms.append(delay_ms)
+
+    def model_changed(self) -> None:
+        """Another model runs: its latencies are its own."""
+        self._invoke_ms.clear()
+        self._look_ms.clear()
+        self._delay_ms.clear()
 
     def frame_failed(self, error: str) -> None:
         """A frame could not be looked at."""

@@ -11,16 +11,19 @@ from updater.errors import BundleError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED_BUNDLE = STATE_DIR / "models/current"
+FLOOR_BUNDLE = Path("/usr/share/sitewatch/model")
+"""The model of the software package: what runs before the first one was installed."""
+
 CHECKOUT_BUNDLE = CHECKOUT / "packaging/model"
 
 
 def default_bundle() -> Path:
-    """The model bundle of this machine: the store's current one, or the checkout's own.
+    """The model bundle of this machine: the store's current, the package's, or the checkout's own.
 
     Raises:
-        BundleError: neither is there.
+        BundleError: none is there.
     """
-    for bundle in (INSTALLED_BUNDLE, CHECKOUT_BUNDLE):
+    for bundle in (INSTALLED_BUNDLE, FLOOR_BUNDLE, CHECKOUT_BUNDLE):
         if (bundle / "manifest.json").is_file():
             return bundle
     raise BundleError(

@@ -87,6 +87,14 @@ class Pipeline:
             frame, detections, self._followed, events, capture, invoke_ms, _since_ms(began_s)
         )
 
+    def change_detector(self, detector: Detector) -> None:
+        """Looks with another model from the next frame on; tracks and violations carry over.
+
+        Everything behind the detector names classes by their names, so another order of them, or a
+        class more, needs no care. A model of another input size has the gate look once.
+        """
+        self.detector = detector
+
     def finish(self, frame: Frame) -> tuple[AlertEvent, ...]:
         """Ends what is open, for the end of a file, a pause or a stop of the process."""
         self._followed = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict
 
 from daemon.alerts.rules import RuleEngine
 from daemon.captures.recorder import CaptureRecorder
 from daemon.config import Config
-from daemon.detection.detector import Detector
 from daemon.health import (
     FrameCounts,
     Meter,
@@ -24,6 +24,7 @@ from daemon.outbox.outbox import Outbox
 from daemon.pause import Pause
 from daemon.sources import Source
 from daemon.sources.capture import Capture
+from daemon.swap.swapper import ModelSwapper
 from updater.atomic import write_atomically
 from updater.version import VERSION
 
@@ -33,7 +34,7 @@ class Reporter:
 
     Args:
         config: names the device and where the status file goes.
-        detector: the running model.
+        models: the running model, and its trial.
         rules: knows the open violations.
         source: the camera.
         capture: its thread.
@@ -48,7 +49,7 @@ class Reporter:
         self,
         config: Config,
         *,
-        detector: Detector,
+        models: ModelSwapper,
         rules: RuleEngine,
         source: Source,
         capture: Capture,
@@ -59,7 +60,7 @@ class Reporter:
         pause: Pause,
     ) -> None:
         self._config = config
-        self._detector = detector
+        self._models = models
         self._rules = rules
         self._source = source
         self._capture = capture
@@ -74,10 +75,15 @@ class Reporter:
         meter, counts = self._meter, self._recorder.counts() if self._recorder else None
         invoke, look, delay = meter.latencies()
         link, stats = self._publisher.status(), self._outbox.stats()
+        model = self._models.running
         return Status(
             device=self._config.device.id,
-            model_version=self._detector.model_version,
-            runtime=self._detector.runtime.kind.name,
+            pid=os.getpid(),
+            written_monotonic_s=time.monotonic(),
+            model_version=model.detector.model_version,
+            model_digest=model.digest,
+            trial=self._models.trial(),
+            runtime=model.detector.runtime.kind.name,
             source=self._source.description,
             uptime_s=time.monotonic() - meter.started_s,
             frames=FrameCounts(

@@ -25,7 +25,6 @@ from daemon.clock import Clock, Stamp
 from daemon.config import Config, ModelConfig
 from daemon.configfile import changes, take_live
 from daemon.detection.detections import HEAD, HELMET, Detections
-from daemon.detection.detector import Detector
 from daemon.frames import Frame
 from daemon.health import Meter
 from daemon.log import set_level
@@ -40,11 +39,16 @@ from daemon.sources import open_source
 from daemon.sources.capture import Capture
 from daemon.sources.motion import MotionGate
 from daemon.summary import RunSummary, summarise
+from daemon.swap.start import open_first
+from daemon.swap.swapper import ModelSwapper
 from daemon.tracking.tracker import Tracker
 from updater.errors import SitewatchError, StorageError
 
 FRAME_WAIT_S = 0.25
 """How long the loop waits for a frame before it looks at signals and commands again."""
+
+TRIAL_STATUS_EVERY_S = 1.0
+"""While the updater waits for a verdict, the status file is never older than this."""
 
 CAPTURE_STOP_S = 1.5
 PUBLISHER_STOP_S = 2.0
@@ -81,7 +85,7 @@ class Service:
         self._reload_wanted = False
         self._snapshot_wanted = False
         self._last: Frame | None = None
-        self._next_status_s = 0.0
+        self._status_written_s = float("-inf")
         self._next_state_s = 0.0
         self._stack = ExitStack()
 
@@ -106,8 +110,13 @@ class Service:
             config.mqtt, self._outbox, device=config.device, clock=self._clock
         )
         self._unfinished = UnfinishedViolations(self._outbox)
-        detector = Detector.open(_wanted_model(config))
-        self._stack.callback(detector.close)
+        self._models = ModelSwapper(
+            open_first(_wanted_model(config)),
+            config.swap,
+            model=lambda: _wanted_model(self.config),
+        )
+        self._stack.callback(self._models.stop)
+        detector = self._models.detector
         self._alerter = Alerter(
             self._publisher,
             self._clock,
@@ -131,7 +140,7 @@ class Service:
         self._capture = Capture(self._source, stall_timeout_s=config.source.stall_timeout_s)
         self._reporter = Reporter(
             config,
-            detector=detector,
+            models=self._models,
             rules=self.pipeline.rules,
             source=self._source,
             capture=self._capture,
@@ -151,6 +160,7 @@ class Service:
             self._stack.callback(server.server_close)
             self._stack.callback(server.shutdown)
         self._stack.enter_context(self._capture)
+        self._models.start()
         self._notifier.status(f"opening {self._source.description}")
 
     def request_stop(self, reason: str) -> None:
@@ -175,6 +185,7 @@ class Service:
                     self._last = frame
                     self._guarded_look(frame)
                 self._attend()
+                self._models.idle()
         except SitewatchError as error:
             self._meter.last_error = str(error)
             self._notifier.stopping(str(error))
@@ -218,6 +229,7 @@ class Service:
             self._look(frame)
         except SitewatchError as error:
             self._meter.frame_failed(str(error))
+            self._models.failed()
             _log.warning("frame %d failed: %s", frame.sequence, error)
             if self._meter.failed_in_a_row >= self.config.health.max_failed_frames:
                 raise
@@ -227,10 +239,12 @@ class Service:
     def _look(self, frame: Frame) -> None:
         if self._pause.left_s is not None:
             self._meter.frame_processed(still=True)
+            self._models.looked(frame, None, 0.0, time.monotonic())
             self._answer_snapshot(frame, None)
             return
         look = self.pipeline.look(frame)
         self._meter.frame_processed(still=look.detections is None)
+        self._models.looked(frame, look.detections, look.invoke_ms, time.monotonic())
         for event in look.events:
             self._raise(event, frame, look.detections)
         if look.detections is not None:
@@ -278,19 +292,37 @@ class Service:
             time.sleep(0.01)
 
     def _attend(self) -> None:
-        """Between two frames: commands, reload, status, state."""
+        """Between two frames: another model, commands, reload, status, state."""
+        if self._models.pending is not None:
+            self._change_model()
         self._publisher.check()
         self._obey_commands()
         if self._reload_wanted:
             self._reload_wanted = False
             self._take_over()
         now_s = time.monotonic()
-        if now_s >= self._next_status_s:
-            self._next_status_s = now_s + self.config.health.status_every_s
+        every_s = self.config.health.status_every_s
+        if self._models.on_trial:
+            every_s = min(every_s, TRIAL_STATUS_EVERY_S)
+        if now_s >= self._status_written_s + every_s:
+            self._status_written_s = now_s
             self._write_status()
         if now_s >= self._next_state_s:
             self._next_state_s = now_s + self.config.mqtt.state_every_s
             self._publisher.publish_state(self._reporter.state())
+
+    def _change_model(self) -> None:
+        """Lets the loaded model take over, frames before and after it being neighbours."""
+        before = self._models.detector.model_version
+        self._models.adopt()
+        detector = self._models.detector
+        detector.configure(_wanted_model(self.config))
+        self.pipeline.change_detector(detector)
+        self._alerter.show_from(detector.makers_thresholds.score)
+        self._meter.model_changed()
+        _log.info("model %s runs from now on, %s ran before", detector.model_version, before)
+        self._status_written_s = float("-inf")
+        self._next_state_s = 0.0
 
     def _write_status(self) -> None:
         try:

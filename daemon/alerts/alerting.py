@@ -62,6 +62,10 @@ class Alerter:
         self._listener = listener
         self._shown_score = shown_score
 
+    def show_from(self, score: float) -> None:
+        """Takes over another least score of what is drawn."""
+        self._shown_score = score
+
     def raise_alert(self, event: AlertEvent, frame: Frame, detections: Detections | None) -> None:
         """Hands an event on. An ``end`` has no picture: who was in it may be long gone.
 

@@ -131,6 +131,8 @@ class RuleEngine:
         now_s = media_time_s if self._now_s is None else max(media_time_s, self._now_s)
         step_s = 0.0 if self._now_s is None else now_s - self._now_s
         self._now_s = now_s
+        for violated in self._open:
+            violated.model_version = model_version  # its end may come of what this model misses
         live = {track.track_id for track in tracks}
         self._people = {key: one for key, one in self._people.items() if key in live}
         visible = sorted((one for one in tracks if one.visible), key=lambda one: one.track_id)

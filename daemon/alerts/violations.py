@@ -75,7 +75,7 @@ class OpenViolation:
         width: of that frame in pixels.
         height: of that frame in pixels.
         score: see :class:`daemon.alerts.events.AlertEvent`.
-        model_version: of the model that saw the person last.
+        model_version: of the model that looked last.
         velocity: of the crown of the head, pixels a second.
     """
 

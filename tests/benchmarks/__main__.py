@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks latency|crowd|memory|still``: one JSON object as result."""
+"""``python -m tests.benchmarks latency|crowd|memory|still|swap``: one JSON object as result."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.paths import default_bundle
-from tests.benchmarks import latency, memory, still
+from tests.benchmarks import latency, memory, still, swap
 
 MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "latency": latency.measure,
     "crowd": partial(latency.measure, count=4),
     "memory": memory.measure,
     "still": still.measure,
+    "swap": swap.measure,
 }
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(MEASURES))
     parser.add_argument("--model", type=Path, help="bundle folder (default: the shipped one)")
-    parser.add_argument("--amount", type=int, help="frames, or events for latency")
+    parser.add_argument("--amount", type=int, help="frames; events for latency; changes for swap")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sitewatch-") as folder:
         result = MEASURES[arguments.name](

@@ -37,11 +37,13 @@ class DaemonSetup:
         folder: of this test.
         bundle: the model.
         sections: the configuration's sections, changed at will before :meth:`start`.
+        program: the module that is run, with arguments before ``run``.
     """
 
     folder: Path
     bundle: Path
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    program: tuple[str, ...] = ("daemon",)
 
     def __post_init__(self) -> None:
         self.sections = {
@@ -79,7 +81,7 @@ class DaemonSetup:
     def command(self, *options: str) -> list[str]:
         """The command line of a run."""
         config = str(self.write())
-        return [sys.executable, "-m", "daemon", "run", "--config", config, *options]
+        return [sys.executable, "-m", *self.program, "run", "--config", config, *options]
 
     def run(self, *options: str, environment: Mapping[str, str] | None = None) -> Finished:
         """Runs to the end."""

@@ -26,7 +26,11 @@ from updater.errors import ConfigError
 
 STATUS = Status(
     device="gate",
+    pid=4711,
+    written_monotonic_s=99.5,
     model_version="2026.11.22",
+    model_digest="ab" * 32,
+    trial=None,
     runtime="litert",
     source="file clip.mp4",
     uptime_s=12.5,
