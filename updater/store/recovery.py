@@ -178,7 +178,10 @@ def _choose_committed(journal: Journal, observed: Observed, now: float) -> Journ
 
 
 def _fallback(journal: Journal, observed: Observed) -> Release | None:
-    """The last good release that is whole; otherwise any that is: better than a blind camera."""
+    """The last good release that is whole; otherwise any that is: better than a blind camera.
+
+    Where nothing was good yet there is nothing to fall back to, and an unproven bundle stays out.
+    """
     trial = _on_trial(journal)
     activated = journal.candidate is not None and journal.candidate.state is State.ACTIVATED
     if activated and trial is not None and trial.path != observed.link:
@@ -192,8 +195,10 @@ def _fallback(journal: Journal, observed: Observed) -> Release | None:
     if good is not None:
         return good
     failed = {failure.digest for failure in journal.failures}
+    unknown = [] if journal.committed is None else whole
     by_worth = sorted(
-        whole, key=lambda each: (each.digest not in failed, versions.order(each.version))
+        {each.path: each for each in (*unknown, *standing)}.values(),
+        key=lambda each: (each.digest not in failed, versions.order(each.version)),
     )
     return by_worth[-1] if by_worth else None
 
