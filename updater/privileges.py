@@ -39,12 +39,22 @@ MODULE_HINT = "Report this: the updater went on without reading anything"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who the process becomes."""
+    """Who the process becomes.
+
+    Attributes:
+        name: of the account; its number where it has none.
+        uid: its number.
+        gid: its own group.
+        home: its home folder, which need not exist.
+        groups: others that it belongs to, as after a login. The daemon's group is one: its members
+            may read and mark pictures.
+    """
 
     name: str
     uid: int
     gid: int
     home: str
+    groups: tuple[int, ...] = ()
 
 
 def give_up(user: str | None, *, store: Path | None) -> Path:
@@ -131,7 +141,8 @@ def _named(name: str) -> Account | None:
         found = pwd.getpwnam(name)
     except KeyError:
         return None
-    return Account(name, found.pw_uid, found.pw_gid, found.pw_dir)
+    others = set(os.getgrouplist(name, found.pw_gid)) - {0, found.pw_gid}
+    return Account(name, found.pw_uid, found.pw_gid, found.pw_dir, tuple(sorted(others)))
 
 
 def _numbered(uid: int, gid: int) -> Account:
@@ -139,7 +150,7 @@ def _numbered(uid: int, gid: int) -> Account:
         found = pwd.getpwuid(uid)
     except KeyError:
         return Account(str(uid), uid, gid or NOBODY_ID, "/")
-    return Account(found.pw_name, uid, found.pw_gid, found.pw_dir)
+    return _named(found.pw_name) or Account(found.pw_name, uid, found.pw_gid, found.pw_dir)
 
 
 def _become_nothing_more() -> None:
@@ -166,7 +177,7 @@ def _become(account: Account, kept: int) -> None:
     try:
         if kept:
             linux.keep_capabilities_over_setuid()
-        os.setgroups([])
+        os.setgroups(account.groups)
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)
         linux.set_capabilities(kept)
@@ -189,7 +200,7 @@ def _not_given_up(account: Account, kept: int) -> Iterator[str]:
     for field, number in (("Uid", account.uid), ("Gid", account.gid)):
         if status[field].split() != [str(number)] * 4:
             yield f"{field} {status[field]}"
-    if status["Groups"]:
+    if sorted(map(int, status["Groups"].split())) != list(account.groups):
         yield f"Groups {status['Groups']}"
     for field in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         if int(status[field], 16) != kept:

@@ -222,6 +222,28 @@ def test_who_the_process_becomes(
 
 
 @needs_root
+def test_the_groups_are_the_accounts_own(python: str, code: Path, tmp_path: Path) -> None:
+    """As after a login, but never root's; the groups are made up, for a test adds no accounts."""
+    before = """
+import os
+os.getgrouplist = lambda name, gid: [gid, 0, 54323, 54322]
+os.setgroups([0, 4, 20])
+"""
+    tell = "print(os.getuid(), os.getgid(), sorted(os.getgroups()))"
+    done = rights.run(python, before + GIVE_UP + tell, "nobody", tmp_path / "store", path=code)
+    assert done.stdout.strip() == f"{NOBODY_ID} {NOBODY_ID} [54322, 54323]"
+
+
+@needs_root
+def test_without_a_store_the_working_directory_stays(python: str, code: Path) -> None:
+    give_up = GIVE_UP.replace("store=Path(store)", "store=None")
+    done = rights.run(
+        python, give_up + "print(place, os.getcwd(), os.getuid())", "nobody", "", path=code
+    )
+    assert done.stdout.split() == [".", "/", str(NOBODY_ID)]
+
+
+@needs_root
 @pytest.mark.parametrize(
     ("before", "user", "owner", "message"),
     [

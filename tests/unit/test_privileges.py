@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import pwd
 
 import pytest
@@ -11,17 +12,25 @@ from updater.privileges import NOBODY_ID, Account, choose_account
 
 UNKNOWN_ID = 54321
 KNOWN = next(entry for entry in pwd.getpwall() if entry.pw_uid and entry.pw_gid)
+GROUPS = {entry.gr_gid for entry in grp.getgrall() if KNOWN.pw_name in entry.gr_mem}
+IT = Account(
+    KNOWN.pw_name,
+    KNOWN.pw_uid,
+    KNOWN.pw_gid,
+    KNOWN.pw_dir,
+    tuple(sorted(GROUPS - {0, KNOWN.pw_gid})),
+)
 
 
 def test_the_account_that_is_named() -> None:
     account = choose_account(KNOWN.pw_name, UNKNOWN_ID, UNKNOWN_ID)
-    assert account == Account(KNOWN.pw_name, KNOWN.pw_uid, KNOWN.pw_gid, KNOWN.pw_dir)
+    assert account == IT
 
 
 @pytest.mark.parametrize("name", ["no-such-account", None])
 def test_the_owner_of_the_store(name: str | None) -> None:
     account = choose_account(name, KNOWN.pw_uid, 0)
-    assert account == Account(KNOWN.pw_name, KNOWN.pw_uid, KNOWN.pw_gid, KNOWN.pw_dir)
+    assert account == IT
 
 
 @pytest.mark.parametrize(("gid", "becomes"), [(UNKNOWN_ID, UNKNOWN_ID), (0, NOBODY_ID)])
