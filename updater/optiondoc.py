@@ -89,7 +89,8 @@ def _sections(kind: type[Any]) -> Iterator[_Section]:
 
 
 def _doc(kind: type[Any]) -> str:
-    return (kind.__doc__ or "").strip()
+    """The docstring's first paragraph."""
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
 
 
 def _default(entry: Field[Any]) -> Any:

@@ -1,7 +1,8 @@
 """Configuration as typed data: a TOML file read strictly into frozen dataclasses.
 
-A section is a frozen dataclass whose fields are made by :func:`option`; a configuration is a
-frozen dataclass of options and sections. The daemon's configuration and the updater's are both
+A section is a frozen dataclass whose fields are made by :func:`option`; what no single field can
+tell it may check in ``__post_init__``, with the field's name as the error's ``where``. A
+configuration is a frozen dataclass of options and sections. The daemon's and the updater's are both
 read here, and ``updater.optiondoc`` writes their documentation from the same fields.
 """
 
@@ -143,7 +144,11 @@ def _table(kind: type[Any], raw: Any, where: str, path: str) -> Any:
         name: _value(hints[name], known[name], raw[name], where, f"{path}.{name}".lstrip("."))
         for name in raw
     }
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ConfigError as error:  # a section's own check of its fields against each other
+        inner = ".".join(filter(None, (path, error.where)))
+        raise ConfigError(error.what, where=_at(where, inner), hint=error.hint) from error
 
 
 def _value(hint: Any, entry: Field[Any], raw: Any, where: str, path: str) -> Any:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from updater import options
 from updater.errors import ConfigError
+from updater.fetch.policy import FetchPolicy
 from updater.manifest import MODEL_NAME
 from updater.options import option
+from updater.selftest import SelfTestLimits
 
 DEFAULT_CONFIG_FILE = Path("/etc/sitewatch/update.toml")
 CHECKOUT_FLOOR = Path(__file__).resolve().parent.parent / "packaging/model"
@@ -24,74 +26,6 @@ DEVICE_TREE_MODEL_MAX_BYTES = 256
 PI_PATTERN = re.compile(r"Raspberry Pi (?:Compute Module )?(\d)")
 USER_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 CLASS_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class FetchConfig:
-    """How a bundle is downloaded."""
-
-    connect_timeout_s: float = option(
-        20.0, "Seconds for the connection and for the first byte of an answer.", minimum=0.1,
-        maximum=600.0,
-    )  # fmt: skip
-    stall_timeout_s: float = option(
-        60.0, "Seconds without a byte after which an attempt is given up.", minimum=0.1,
-        maximum=3600.0,
-    )  # fmt: skip
-    total_timeout_s: float = option(
-        3600.0, "Seconds for the whole download, all attempts and pauses together.", minimum=1.0,
-        maximum=604_800.0,
-    )  # fmt: skip
-    retries: int = option(
-        10, "Attempts after the first one; each goes on where the last one ended.", minimum=0,
-        maximum=1000,
-    )  # fmt: skip
-    backoff_s: float = option(
-        1.0, "Pause before the first retry, seconds; each further one is twice as long, varied at "
-        "random so that a fleet does not come back all at once.", minimum=0.0, maximum=600.0,
-    )  # fmt: skip
-    backoff_max_s: float = option(
-        120.0, "Longest pause between two attempts, seconds.", minimum=0.0, maximum=3600.0
-    )
-    max_bytes: int = option(
-        200_000_000, "Greatest size of a bundle, bytes; a larger one is refused.", minimum=1000,
-        maximum=10_000_000_000,
-    )  # fmt: skip
-    max_bytes_per_s: int = option(
-        0, "Most bytes a second, on average, so that alerts keep their share of the line; 0: no "
-        "limit.", minimum=0, maximum=10_000_000_000,
-    )  # fmt: skip
-    free_floor_bytes: int = option(
-        100_000_000, "A download is refused if fewer bytes than this would stay free on the disk.",
-        minimum=0, maximum=1_000_000_000_000,
-    )  # fmt: skip
-    ca_file: Path | None = option(None, "CA certificates; not set: the system's.")
-    proxy: str = option(
-        "", "Proxy, as http://host:port; empty: the environment's https_proxy and no_proxy, if "
-        "any.",
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SelfTestConfig:
-    """The proof before a release becomes current, in a process of its own."""
-
-    time_limit_s: float = option(
-        300.0, "Seconds after which it is ended and the release fails.", minimum=1.0,
-        maximum=86_400.0,
-    )  # fmt: skip
-    memory_limit_bytes: int = option(
-        400_000_000, "Most memory that it may take for data, bytes. The shipped model takes about "
-        "a quarter of the default.", minimum=50_000_000, maximum=100_000_000_000,
-    )  # fmt: skip
-    threads: int = option(
-        2, "Threads of the inference runtime; the same as the daemon's model.threads, or the time "
-        "measured says nothing.", minimum=1, maximum=16,
-    )  # fmt: skip
-    runtime: str = option(
-        "auto", "Inference runtime; the same as the daemon's model.runtime.",
-        choices=("auto", "litert", "tflite-runtime"),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +76,14 @@ class UploadConfig:
     max_bytes_per_s: int = option(
         0, "Most bytes a second, on average; 0: no limit.", minimum=0, maximum=10_000_000_000
     )
+    proxy: str = option(
+        "", "Proxy to S3, e.g. 'http://proxy.site:3128'. Empty: what the environment says "
+        "(https_proxy, no_proxy). 'none': no proxy at all."
+    )  # fmt: skip
+    ca_file: Path | None = option(
+        None, "File with the certificates (PEM) of the authorities that S3 is judged by, in place "
+        "of the system's."
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +124,8 @@ class UpdateConfig:
     status_file: Path = option(
         Path("/run/sitewatch/status.json"), "The daemon's status file (its health.status_file)."
     )
-    fetch: FetchConfig = field(default_factory=FetchConfig)
-    selftest: SelfTestConfig = field(default_factory=SelfTestConfig)
+    fetch: FetchPolicy = field(default_factory=FetchPolicy)
+    selftest: SelfTestLimits = field(default_factory=SelfTestLimits)
     probation: ProbationConfig = field(default_factory=ProbationConfig)
     upload: UploadConfig = field(default_factory=UploadConfig)
 
@@ -241,7 +183,7 @@ def check_whole(config: UpdateConfig, *, where: str) -> None:
     def refuse(field_name: str, what: str, hint: str = "") -> None:
         raise ConfigError(what, where=f"{where}: {field_name}", hint=hint)
 
-    fetch, probation = config.fetch, config.probation
+    probation = config.probation
     for name in ("store", "keys", "floor", "status_file"):
         if not getattr(config, name).is_absolute():
             refuse(name, "must be an absolute path", "The working directory is not known")
@@ -251,10 +193,6 @@ def check_whole(config: UpdateConfig, *, where: str) -> None:
         refuse("user", "must not be root", "What parses bundles never runs as root")
     if config.device_class and not CLASS_PATTERN.fullmatch(config.device_class):
         refuse("device_class", "must be lower-case letters, digits, '.', '_' and '-'")
-    if fetch.stall_timeout_s > fetch.total_timeout_s:
-        refuse("fetch.stall_timeout_s", "must not be greater than fetch.total_timeout_s")
-    if fetch.proxy and not fetch.proxy.startswith(("http://", "https://")):
-        refuse("fetch.proxy", "must start with http:// or https://")
     if probation.seconds >= probation.timeout_s:
         refuse("probation.seconds", "must be less than probation.timeout_s")
     if 0.0 < probation.max_slowdown < 1.0:

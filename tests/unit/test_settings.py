@@ -63,10 +63,9 @@ def test_a_file_is_checked_as_a_whole(tmp_path: Path) -> None:
         ('user = ""', "x: user: '' is not a name of an account"),
         ('device_class = "Pi 4"',
          "x: device_class: must be lower-case letters, digits, '.', '_' and '-'"),
-        ("[fetch]\nstall_timeout_s = 100\ntotal_timeout_s = 99",
-         "x: fetch.stall_timeout_s: must not be greater than fetch.total_timeout_s"),
-        ('[fetch]\nproxy = "cache:3128"',
-         "x: fetch.proxy: must start with http:// or https://"),
+        ("[fetch]\nrate_bytes_per_s = 100",
+         "x: fetch.rate_bytes_per_s: a rate cap of 100 bytes a second is less than twice the 512 "
+         "below which a connection counts as stalled. Lower stall_bytes_per_s, or raise the cap"),
         ("[probation]\nseconds = 600", "x: probation.seconds: must be less than "
          "probation.timeout_s"),
         ("[probation]\nmax_slowdown = 0.5", "x: probation.max_slowdown: must be 0 or at least 1"),
