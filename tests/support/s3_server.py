@@ -154,6 +154,7 @@ class S3Server:
         with closed(self.client("s3", anybody)) as s3:
             for bucket in (BUCKET, OTHER_BUCKET):
                 s3.create_bucket(Bucket=bucket)
+            # Versions show what was overwritten.
             s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
             s3.put_object(Bucket=OTHER_BUCKET, Key="theirs", Body=b"not ours")
         with closed(self.client("iam", anybody)) as iam:
