@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +27,7 @@ from updater.zipdirectory import (
 )
 from updater.zipformat import COMMENT_MAX_BYTES, END_RECORD, STORED, Entry
 
-__all__ = ["DEFAULT_LIMITS", "Archive", "ArchiveLimits", "open_archive", "opened"]
+__all__ = ["DEFAULT_LIMITS", "Archive", "ArchiveLimits", "open_archive"]
 
 CHUNK_BYTES = 256 * 1024
 """Read, inflated and written at a time: large enough for an SD card, small beside 512 MB."""
@@ -235,25 +232,6 @@ def open_archive(file: BinaryIO, limits: ArchiveLimits = DEFAULT_LIMITS, *, wher
         header_bytes = entry.data_offset - entry.header_offset
         check_local(_read_at(file, entry.header_offset, header_bytes, where), entry, where)
     return Archive(file, entries, limits, where)
-
-
-@contextmanager
-def opened(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Archive]:
-    """The archive in a file, for the length of a ``with``.
-
-    Raises:
-        BundleError: the file is not there, is no plain file, or is no archive of a bundle.
-        StorageError: it cannot be read.
-    """
-    try:
-        # Without O_NONBLOCK a pipe put in the file's place would be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise BundleError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BundleError("is no file", where=str(path))
-        yield open_archive(file, limits, where=str(path))
 
 
 def _read_at(file: BinaryIO, offset: int, length: int, where: str) -> bytes:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.signed import KEY, RETIRED_KEY, RING, read, sign
+from tests.support.watch import tree
 from updater import manifest as manifests
-from updater.bundle import list_files, verify_folder
-from updater.cli import main
-from updater.errors import BundleError
+from updater.archive import ArchiveLimits
+from updater.bundle import create, list_files, verify_folder
+from updater.errors import BundleError, StorageError, TrustError, UsageError
 from updater.manifest import (
     GoldenObject,
     GoldenPicture,
@@ -24,6 +32,7 @@ from updater.manifest import (
     from_json,
     to_json,
 )
+from updater.trust.examination import examine_folder
 
 ANCHORS = (((10.0, 13.0), (16.0, 30.0)), ((30.0, 61.0), (62.0, 45.0)))
 
@@ -129,10 +138,13 @@ def _set(*path: Any) -> Callable[[dict[str, Any], Any], None]:
         (("files", 0, "sha256"), "AB" * 32, "sha256: "),
         (("files", 0, "size_bytes"), -1, "size_bytes: must be a whole number"),
         (("files", 2, "path"), "other.tflite", "files: model.tflite is not listed"),
+        (("files", 0, "path"), "manifest.sig", "files: manifest.sig cannot be listed in itself"),
         (("files", 2, "path"), "MODEL_CARD.md", "files: a path is listed twice"),
         (("golden", 0, "file"), "golden/two.jpg", "golden: golden/two.jpg is not in files"),
         (("golden", 0, "objects", 0, "box"), [1, 2, 3], "box: must be a list of 4 to 4 entries"),
         (("metrics",), {"a": float("inf")}, "metrics: must hold finite numbers only"),
+        (("metrics",), {"a": 10**400}, "metrics: must hold finite numbers only"),
+        (("metrics",), {"a": float("nan")}, "metrics: must hold finite numbers only"),
         (("metrics",), {"a": "1"}, "metrics: must hold finite numbers only"),
         (("provenance",), {"a": 1}, "provenance: must hold texts only"),
         (("surprise",), 1, "manifest.json: unknown field 'surprise'"),
@@ -162,6 +174,10 @@ def test_a_missing_field_is_named(folder: Path) -> None:
         (b"[]", "must be an object"),
         (b"[" * 100_000, "not JSON"),
         (b" " * (manifests.MANIFEST_MAX_BYTES + 1), "more than the 262144 allowed"),
+        (b'{"format": 1, "format": 1}', "not JSON: a name is there twice in one object"),
+        ('{"format": 1}'.encode("utf-16"), "not JSON"),
+        (b'{"name": "\\ud800"}', "not JSON"),
+        (b'{"format": ' + b"1" * 5000 + b"}", "not JSON"),
     ],
 )
 def test_what_is_no_manifest_at_all(data: bytes, message: str) -> None:
@@ -169,20 +185,119 @@ def test_what_is_no_manifest_at_all(data: bytes, message: str) -> None:
         from_json(data)
 
 
-def test_the_command_shows_and_verifies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bundle", "show", str(folder)]) == 0
-    shown = capsys.readouterr().out
-    assert "hard-hats 2026.11.22" in shown
-    assert "val/mAP50 = 0.94" in shown
-    assert main(["bundle", "verify", str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder}: complete\n"
-    (folder / "model.tflite").unlink()
-    assert main(["bundle", "verify", str(folder)]) == 4
-    assert "model.tflite: cannot be read" in capsys.readouterr().err
-
-
 def test_fields_keep_their_order_in_the_bytes(folder: Path) -> None:
     manifest = manifests.read(folder)
     other = replace(manifest, metrics={"b": 1.0, "a": 2.0})
     same = replace(manifest, metrics={"a": 2.0, "b": 1.0})
     assert to_json(other) == to_json(same)
+
+
+def test_the_same_inputs_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    first = create(folder, tmp_path / "one.zip", version="3.0", key=KEY)
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_file():
+            target = other / path.relative_to(folder)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(path.read_bytes())
+            target.chmod(0o600)
+            os.utime(target, (0, 0))
+    stale = json.loads((other / "manifest.json").read_bytes())
+    stale.update(version="1.0", files=[])
+    (other / "manifest.json").write_text(json.dumps(stale))
+    (other / "manifest.sig").write_text("of another version")
+    second = create(other, tmp_path / "two.zip", version="3.0", key=KEY)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    assert (first.sha256, first.digest) == (second.sha256, second.digest)
+
+
+def test_what_was_created_can_be_installed(folder: Path, tmp_path: Path) -> None:
+    before = tree(folder)
+    made = create(folder, tmp_path / "model.zip", version="2026.12.1", key=KEY)
+    assert tree(folder) == before
+    data = (tmp_path / "model.zip").read_bytes()
+    assert made.sha256 == hashlib.sha256(data).hexdigest()
+    assert made.size_bytes == len(data)
+    assert made.key_id == KEY.key_id
+    assert made.manifest.version == "2026.12.1"
+    (tmp_path / "staging").mkdir()
+    examined = read(io.BytesIO(data), tmp_path / "staging")
+    assert examined.digest == made.digest
+    assert verify_folder(tmp_path / "staging") == made.manifest
+    assert (tmp_path / "model.zip").stat().st_mode & 0o777 == 0o644
+
+
+def test_other_tools_read_it_too(folder: Path, tmp_path: Path) -> None:
+    create(folder, tmp_path / "model.zip", version="1", key=None)
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["manifest.json", "MODEL_CARD.md", "golden/one.jpg",
+                                      "model.tflite"]  # fmt: skip
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_what_deflates_too_well_is_stored(folder: Path, tmp_path: Path) -> None:
+    """Devices would take it for a bomb."""
+    (folder / "model.tflite").write_bytes(bytes(3 << 20))
+    made = create(folder, tmp_path / "model.zip", version="1", key=None)
+    assert made.size_bytes > 3 << 20
+
+
+def test_what_devices_refuse_is_not_made(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.zip"
+    out.write_text("the old one")
+    for changes, message in (
+        ({"limits": ArchiveLimits(archive_bytes=500)}, "bytes are more than the 500 allowed"),
+        ({"limits": ArchiveLimits(total_bytes=500)}, "more than the 500 allowed"),
+        ({"version": "v1"}, "version: 'v1' is not of the form"),
+    ):
+        options: dict[str, Any] = {"version": "1", "key": KEY, **changes}
+        with pytest.raises(BundleError) as caught:
+            create(folder, out, **options)
+        assert message in str(caught.value)
+    (folder / ".DS_Store").touch()
+    with pytest.raises(BundleError, match=r"'\.DS_Store' is not of the form"):
+        create(folder, out, version="1", key=KEY)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model.zip"]
+    assert out.read_text() == "the old one"
+
+
+def test_a_bundle_is_not_made_into_itself(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="would become a file of the bundle itself"):
+        create(folder, folder / "golden/model.zip", version="1", key=None)
+    with pytest.raises(StorageError, match=r"model\.zip: cannot be written: No such file"):
+        create(folder, tmp_path / "missing/model.zip", version="1", key=None)
+
+
+def test_an_unpacked_bundle_is_examined_as_a_whole(folder: Path) -> None:
+    unsigned = examine_folder(folder, RING, require_signature=False)
+    assert unsigned.signer is None
+    with pytest.raises(TrustError, match="the bundle is not signed"):
+        examine_folder(folder, RING, require_signature=True)
+    (folder / "manifest.sig").write_bytes(sign((folder / "manifest.json").read_bytes()))
+    signed = examine_folder(folder, RING, require_signature=True)
+    assert signed.signer is not None
+    assert signed.digest == unsigned.digest
+    (folder / "golden/one.jpg").write_bytes(b"JPEG")
+    with pytest.raises(BundleError, match="its sha256 is not the manifest's"):
+        examine_folder(folder, RING, require_signature=True)
+    (folder / "manifest.sig").write_bytes(b"x" * 5000)
+    with pytest.raises(TrustError, match="is no signature as Sitewatch writes it"):
+        examine_folder(folder, RING, require_signature=False)
+
+
+def test_a_retired_key_vouches_for_an_installed_folder(folder: Path) -> None:
+    data = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.sig").write_bytes(sign(data, RETIRED_KEY))
+    with pytest.raises(TrustError, match="is retired"):
+        examine_folder(folder, RING, require_signature=True)
+    found = examine_folder(folder, RING, require_signature=True, accept_retired=True)
+    assert found.signer is not None
+    assert found.signer.key_id == RETIRED_KEY.key_id
+
+
+def test_reading_bundles_needs_no_cryptography() -> None:
+    """The daemon reads bundles and has no use for the library's memory."""
+    code = "import sys, updater.bundle; sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

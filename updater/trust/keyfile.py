@@ -148,13 +148,14 @@ def read_key_file(path: Path) -> str:
     """
     try:
         # Without O_NONBLOCK a pipe in the folder would be waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
-                raise ConfigError("is no file", where=str(path))
-            data = file.read(KEY_FILE_MAX_BYTES + 1)
-    except IsADirectoryError as error:
-        raise ConfigError("is a folder, and no key", where=str(path)) from error
+                raise ConfigError("is no file, and so no key", where=str(path))
+            data = os.read(descriptor, KEY_FILE_MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     if mode & stat.S_IWOTH:
