@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from updater.store.disk import Disk, Effect
+from updater.store.layout import NEW_LINK_NAME
 
 
 class Fault(StrEnum):
@@ -21,10 +22,12 @@ class Fault(StrEnum):
     LATE_EIO = "EIO at the last sync"
     """The effect is done, and then reported as failed."""
     KILL_BEFORE = "kill before"
+    KILL_WITHIN = "kill within"
+    """Half of it is done: half a file, half a folder, or the new link beside the old one."""
     KILL_AFTER = "kill after"
 
 
-KILLS = frozenset({Fault.KILL_BEFORE, Fault.KILL_AFTER})
+KILLS = frozenset({Fault.KILL_BEFORE, Fault.KILL_WITHIN, Fault.KILL_AFTER})
 _NUMBERS = {Fault.EIO: errno.EIO, Fault.ENOSPC: errno.ENOSPC, Fault.EROFS: errno.EROFS}
 
 
@@ -61,7 +64,9 @@ class FaultyDisk(Disk):
             with super().effect(effect, path):
                 yield
             return
-        if self._fault is Fault.KILL_BEFORE:
+        if self._fault is Fault.KILL_WITHIN:
+            _do_half(effect, path)
+        if self._fault in {Fault.KILL_BEFORE, Fault.KILL_WITHIN}:
             self._die()
         with super().effect(effect, path):
             if self._fault in _NUMBERS:
@@ -75,6 +80,18 @@ class FaultyDisk(Disk):
     def _die(self) -> None:
         self._dead = True
         raise KilledError
+
+
+def _do_half(effect: Effect, path: Path) -> None:
+    """What a kill in the middle leaves; the other effects are one call to the kernel."""
+    match effect:
+        case Effect.WRITE:
+            path.with_name(f".{path.name}.half").write_bytes(b"{")
+        case Effect.POINT:
+            path.with_name(NEW_LINK_NAME).symlink_to("nowhere")
+        case Effect.DELETE if path.is_dir():
+            for file in [each for each in path.rglob("*") if each.is_file()][:1]:
+                file.unlink()
 
 
 def _error(number: int) -> OSError:

@@ -331,8 +331,8 @@ def render(results: dict[tuple[str, int, Fault], str]) -> str:
         rows += ["", f"### {scenario.name}", ""]
         rows += [
             "| state in the journal | effect | error | error, yet done | killed before | killed "
-            "after |",
-            "|---|---|---|---|---|---|",
+            "within | killed after |",
+            "|---|---|---|---|---|---|---|",
         ]
         for point in (each for owner, each in points() if owner is scenario):
             cells = [results[scenario.name, point.number, fault] for fault in Fault]
@@ -377,10 +377,11 @@ MATRIX_HEADING = """
 
 Each row is one effect of an operation on real files. It fails (EIO, ENOSPC, EROFS: the same
 result, or all are given), or it is done and reported as failed (EIO of the last sync), or the
-process is killed before or after it. The cell says what runs after the next `recover`, and what
-became of the candidate. In each case a test has checked: `current` named a whole release all the
-time, the error is one clear line that names the path, nothing half-done is left, the floor is
-whole, `recover` again changes nothing, and the next installation succeeds.
+process is killed before it, within it (half a file, half a folder) or after it. The cell says what
+runs after the next `recover`, and what became of the candidate. In each case a test has checked:
+`current` named a whole release all the time, the error is one clear line that names the path,
+nothing half-done is left, the floor is whole, `recover` again changes nothing, and the next
+installation succeeds.
 
 """.splitlines()
 
