@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,10 @@ from updater.trial import Trial
 
 STOP_S: Final = 1.0
 """How long a stop waits for the thread; it may be inside the runtime, which nothing breaks off."""
+
+KEEP_S: Final = 2.0
+"""How long a predecessor stays after the verdict: of a rollback the journal knows before the link
+does, and the way back is short while the old model is still there."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +66,8 @@ class ModelSwapper:
         self._wake = threading.Event()
         self._adopted = threading.Event()
         self._stopping = False
+        self._kept: LoadedModel | None = None
+        self._kept_until_s = 0.0
         self._seen: Fingerprint | None = None
         self._picture: Picture | None = None
         self._invoke_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -87,6 +94,7 @@ class ModelSwapper:
             _log.warning("a model is still being loaded; leaving it behind")
             return
         self._end_trial()
+        self._free_kept()
         for model in (self.running, self.pending):
             if model is not None:
                 model.close()
@@ -148,6 +156,8 @@ class ModelSwapper:
             try:
                 self._look_at_link()
                 self._compare()
+                if time.monotonic() >= self._kept_until_s:
+                    self._free_kept()
             except Exception as error:  # noqa: BLE001 - the camera outlives a bug in here
                 _log.exception("following %s failed", self._link)
                 if self._trial is not None:
@@ -177,7 +187,7 @@ class ModelSwapper:
     def _stay(self, wanted: Active) -> None:
         """The running release is the current one: its trial begins, goes on or is over."""
         if not wanted.on_trial:
-            self._end_trial()
+            self._end_trial(keep=True)
             return
         trial = self._trial
         if trial is None or trial.digest != wanted.digest:
@@ -191,8 +201,8 @@ class ModelSwapper:
 
     def _change_to(self, wanted: Active) -> None:
         """Brings another model into the loop; if it cannot be loaded, the running one stays."""
+        self._end_trial(keep=True)
         model = self._taken_back(wanted)
-        self._end_trial()
         trial = self._trial = TrialRun(wanted.digest) if wanted.on_trial else None
         if model is None:
             try:
@@ -216,15 +226,12 @@ class ModelSwapper:
             self._load_predecessor(wanted, trial.look)
 
     def _taken_back(self, wanted: Active) -> LoadedModel | None:
-        """The predecessor, if it is the one wanted and still loaded: the way back is short."""
-        look = self._trial.look if self._trial is not None else None
-        if look is None or look.done:
-            return None
-        model = look.release()
-        if model is not None and model.digest != wanted.digest:
-            self._free(model)
-            return None
-        return model
+        """The predecessor, if it is the one wanted and still loaded; another one is freed."""
+        if self._kept is not None and self._kept.digest == wanted.digest:
+            model, self._kept = self._kept, None
+            return model
+        self._free_kept()  # two models in memory are enough
+        return None
 
     def _hand_over(self, model: LoadedModel) -> bool:
         """Gives the loop a model; false if the process stops instead."""
@@ -272,15 +279,23 @@ class ModelSwapper:
         )
         return LoadedModel(detector, folder, digest)
 
-    def _end_trial(self) -> None:
-        if self._trial is not None:
-            self._end_comparison(self._trial)
-        self._trial = None
+    def _end_trial(self, *, keep: bool = False) -> None:
+        """Nobody waits for figures any more; the predecessor may be kept for a moment."""
+        trial, self._trial = self._trial, None
+        if trial is not None:
+            self._end_comparison(trial, keep=keep)
 
-    def _end_comparison(self, trial: TrialRun) -> None:
+    def _end_comparison(self, trial: TrialRun, *, keep: bool = False) -> None:
         predecessor = trial.look.release() if trial.look is not None else None
-        if predecessor is not None:
+        if predecessor is not None and keep:
+            self._kept, self._kept_until_s = predecessor, time.monotonic() + KEEP_S
+        elif predecessor is not None:
             self._free(predecessor)
+
+    def _free_kept(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self._free(kept)
 
     def _free(self, model: LoadedModel) -> None:
         self._quiet.wait()
