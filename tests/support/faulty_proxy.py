@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 STATUS_BYTES = len("HTTP/1.1 200")
@@ -64,8 +66,11 @@ class Seen:
 class FaultyProxy:
     """The proxy, in threads of this process.
 
+    It may also be used as a proxy proper, which is asked for whole addresses.
+
     Args:
         upstream: address of the real server.
+        tls: certificate and key, for https.
 
     Attributes:
         url: what clients are told.
@@ -75,7 +80,7 @@ class FaultyProxy:
         seen: every request so far.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, tls: tuple[Path, Path] | None = None) -> None:
         self.fault: Callable[[int], Fault] = lambda _: None
         self.reached: Callable[[int, str], object] = lambda _, __: None
         self.seen: list[Seen] = []
@@ -89,7 +94,12 @@ class FaultyProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -126,7 +136,9 @@ class FaultyProxy:
             self._upstream.hostname, self._upstream.port, timeout=60
         )
         with contextlib.closing(connection):
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(
+                method, urlsplit(path).path, skip_host=True, skip_accept_encoding=True
+            )
             for name, value in headers.items():
                 if name.lower() not in ("expect", "connection"):
                     connection.putheader(name, value)

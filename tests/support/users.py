@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def acting_as(user_id: int, group_id: int, groups: tuple[int, ...] = ()) -> Iter
     user_before, group_before, groups_before = os.geteuid(), os.getegid(), os.getgroups()
     if user_before != 0:
         pytest.skip("acting as another user needs root")
+    # Python loads the module for this when it is first used, and may lie where only root can read.
+    time.strptime("2026", "%Y")
     os.setgroups(groups)
     os.setegid(group_id)
     os.seteuid(user_id)
