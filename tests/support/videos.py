@@ -42,11 +42,12 @@ def make_video(
         stamps: the frames' times in units of 1/rate; 0, 1, 2, … if None.
         options: the container's options.
         rotation_degrees: written into the container as the way the picture lies (PyAV >= 18).
-        pictures: these instead of grey ones; shape (HEIGHT, WIDTH, 3).
+        pictures: these instead of grey ones, all of one shape (height, width, 3).
     """
     with av.open(str(path), "w", options=options or {}) as container:
         stream: Any = container.add_stream(codec, rate=rate)
-        stream.width, stream.height = WIDTH, HEIGHT
+        height, width = pictures[0].shape[:2] if pictures else (HEIGHT, WIDTH)
+        stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = Fraction(1, rate)
         if rotation_degrees:

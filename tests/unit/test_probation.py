@@ -73,6 +73,14 @@ def test_time_and_frames_are_both_asked(change: dict[str, float]) -> None:
     assert judge(replace(HEALTHY, **change), ASKED, waited_s=125.0).verdict == Verdict.WAIT  # type: ignore[arg-type]
 
 
+def test_begun_evidence_is_waited_for() -> None:
+    begun = Comparison(samples=6, stable=12, found=0, extra=0, done=False)
+    trial = replace(HEALTHY, comparison=begun)
+    assert judge(trial, ASKED, waited_s=125.0).verdict == Verdict.WAIT
+    over = replace(trial, comparison=replace(begun, done=True))
+    assert judge(over, ASKED, waited_s=125.0).verdict == Verdict.GOOD
+
+
 def test_not_in_time() -> None:
     late = replace(HEALTHY, healthy_s=60.4, processed=30, inferred=30)
     assert judge(late, ASKED, waited_s=599.0).verdict == Verdict.WAIT

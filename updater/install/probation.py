@@ -93,11 +93,16 @@ def judge(trial: Trial | None, asked: Limits, *, waited_s: float) -> Judgement:
                 if found:
                     return Judgement(Verdict.BAD, found)
         healthy = trial.running and trial.healthy_s >= asked.seconds
-        if healthy and trial.processed >= asked.frames:
+        if healthy and trial.processed >= asked.frames and not _is_undecided(trial.comparison):
             return Judgement(Verdict.GOOD)
     if waited_s >= asked.timeout_s:
         return Judgement(Verdict.BAD, _late(trial, asked))
     return Judgement(Verdict.WAIT)
+
+
+def _is_undecided(comparison: Comparison | None) -> bool:
+    """Whether there is somebody to look at, and more looks to come before it can be judged."""
+    return comparison is not None and not comparison.done and 0 < comparison.stable < MIN_STABLE
 
 
 def _unloadable(trial: Trial) -> str:
