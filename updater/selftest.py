@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from updater import confined
+from updater import confined, sandbox
 from updater.atomic import write_atomically
 from updater.confined import Finished
 from updater.errors import (
@@ -27,6 +27,7 @@ from updater.errors import (
     SelfTestError,
     SitewatchError,
     StorageError,
+    UsageError,
 )
 from updater.fields import FieldReader
 from updater.options import option
@@ -42,6 +43,10 @@ STOPPED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "failed to allocate")
 """What Python, C++, the C library and XNNPACK write before they end."""
+
+NOT_A_VERDICT = frozenset({UsageError.exit_code, ConfigError.exit_code, sandbox.NOT_STARTED})
+NOT_INSTALLED = ("No module named", "ImportError", "cannot open shared object")
+"""In the last line of a Python that lacks something: it is not the bundle's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +225,7 @@ def judge(finished: Finished, limits: SelfTestLimits) -> tuple[Proof | None, Sit
     for kind in (BundleError, ModelError, SelfTestError):
         if code == kind.exit_code:
             return proof, kind(_short(last), where="self-test")
-    if code in (2, ConfigError.exit_code, 127):
+    if code in NOT_A_VERDICT or (code == 1 and any(word in last for word in NOT_INSTALLED)):
         raise ConfigError(_short(last), where="self-test", hint="Install the package again")
     return proof, SelfTestError(_end(code, finished.stderr, last, limits), where="self-test")
 
