@@ -61,15 +61,20 @@ def device(tmp_path: Path, bundle: Path) -> Iterator[Device]:
     yield device
 
 
-@pytest.fixture
-def running(device: Device, walk: Path) -> Iterator[Running]:
-    """The daemon on that device, watching."""
+def daemon(device: Device, walk: Path) -> DaemonSetup:
+    """The daemon of that device, to be started."""
     setup = DaemonSetup(device.folder, device.current)
     setup.sections["source"] = {"kind": "file", "location": str(walk)}
     setup.sections["motion"] = {"enabled": False}
     setup.sections["captures"]["enabled"] = False
     setup.sections["swap"] = {"sample_every_s": 0.1}
-    with setup.start("--print-alerts") as running:
+    return setup
+
+
+@pytest.fixture
+def running(device: Device, walk: Path) -> Iterator[Running]:
+    """The daemon on that device, watching."""
+    with daemon(device, walk).start("--print-alerts") as running:
         running.wait_for_frames(3)
         yield running
 
@@ -195,3 +200,16 @@ def test_rolled_back_by_hand_in_the_middle(device: Device, running: Running, bun
     assert_back(device, running)
     digest = hashlib.sha256((device.current / MANIFEST_NAME).read_bytes()).hexdigest()
     running.wait_for(lambda: running.status["model_digest"] == digest, "the digest is told")
+
+
+def test_installed_without_a_daemon_the_next_start_decides(
+    device: Device, walk: Path, bundle: Path
+) -> None:
+    """As after a reboot in the flow: ``wait`` is its later step."""
+    answer = device.run("install", device.packed(bundle, "1.1"), "--no-wait")
+    assert (answer.code, device.status()["current"]["state"]) == (0, "on_probation")
+    with daemon(device, walk).start() as running:
+        running.wait_for_frames(3)
+        verdict = device.run("wait", "--timeout", "100")
+        assert (verdict.code, verdict.last_line) == (0, "1.1 is committed; it replaces 1.0")
+        assert running.status["model_version"] == "1.1"
