@@ -1,0 +1,1 @@
+"""Random bundles against the code that reads them; run by ``scripts/fuzz``."""
