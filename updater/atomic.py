@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from updater.errors import StorageError
@@ -26,22 +26,26 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True, mode: int
     Raises:
         StorageError: the folder is missing, read-only or full; nothing half-written stays.
     """
-    temporary = ""
+    temporary: Path | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        # Not tempfile's, which makes the path absolute: the working directory may lie below
+        # folders that this account cannot enter, and then only relative paths lead anywhere.
+        wanted = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(wanted, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        temporary = wanted
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
         if durable:
             fsync_folder(path.parent)
     except OSError as error:
         if temporary:
             with contextlib.suppress(FileNotFoundError):
-                Path(temporary).unlink()
+                temporary.unlink()
         raise StorageError(
             f"cannot be written: {error.strerror}",
             where=str(path),

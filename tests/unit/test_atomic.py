@@ -23,6 +23,21 @@ def test_the_new_content_replaces_the_old(tmp_path: Path, durable: bool) -> None
     assert [entry.name for entry in tmp_path.iterdir()] == ["status.json"]
 
 
+def test_a_relative_path_is_never_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absolute, it may lead through folders that are closed to this account."""
+
+    def closed(path: object) -> str:
+        raise AssertionError(f"{path} is made absolute")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.path.abspath", closed)
+    monkeypatch.setattr("os.getcwd", closed)
+    write_atomically(Path("status.json"), b"new")
+    assert Path("status.json").read_bytes() == b"new"
+
+
 def test_a_missing_folder_is_a_storage_error(tmp_path: Path) -> None:
     path = tmp_path / "none" / "status.json"
     with pytest.raises(StorageError, match="cannot be written: No such file") as caught:
