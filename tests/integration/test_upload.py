@@ -270,6 +270,18 @@ def test_marks_that_a_power_cut_took_cost_no_second_object(
     assert len(server.versions()) == 2 * len(names)
 
 
+def test_the_region_is_found_out(
+    server: S3Server, uploader: Uploader, proxy: FaultyProxy, folder: Path, names: list[str]
+) -> None:
+    elsewhere = s3_error(301, "PermanentRedirect", x_amz_bucket_region="eu-north-1")
+    proxy.fault = first_only(elsewhere)
+    uploader.run()
+    check_all_stored(server, folder, names)
+    regions = [seen.headers["Authorization"].split("/")[2] for seen in proxy.seen]
+    assert regions[:2] == ["us-east-1", "eu-north-1"]
+    assert uploader.pauses_s == []
+
+
 def test_a_server_that_does_not_know_the_condition(
     server: S3Server, uploader: Uploader, proxy: FaultyProxy, folder: Path, names: list[str]
 ) -> None:
