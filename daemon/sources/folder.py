@@ -42,7 +42,8 @@ def read_picture(path: Path) -> RgbImage:
         with warnings.catch_warnings():
             # Pillow only warns about very large pictures; we refuse them, by our own bound.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            # As text: older Pillows make a Path absolute, which may lead through closed folders.
+            with Image.open(str(path)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise SourceError(
                         f"a picture of {image.width}x{image.height} is too large",
