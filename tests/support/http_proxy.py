@@ -37,7 +37,7 @@ class _Handler(FileHandler):
         if not self._is_let_in():
             return
         host, _, port = self.path.rpartition(":")
-        with socket.create_connection((host, int(port))) as server:
+        with socket.create_connection(self.owner.detour or (host, int(port))) as server:
             self.send_response(200, "Connection established")
             self.end_headers()
             self._tunnel(server)
@@ -65,6 +65,9 @@ class _Handler(FileHandler):
 class HttpProxy(Server):
     """The proxy; what it was asked for is in ``asked``.
 
+    Attributes:
+        detour: where tunnels lead, whatever they were asked for; None leads them there.
+
     Args:
         login: user and password that it wants, with a colon between; None lets everybody in.
     """
@@ -73,6 +76,7 @@ class HttpProxy(Server):
 
     def __init__(self, login: str | None = None) -> None:
         super().__init__()
+        self.detour: tuple[str, int] | None = None
         self.authorization = (
             None if login is None else f"Basic {base64.b64encode(login.encode()).decode()}"
         )

@@ -19,6 +19,7 @@ HIDDEN = "…"
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|https?:", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(?::[0-9]*)?")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]")
 
 Origin = tuple[str, str, int]
@@ -51,9 +52,10 @@ def redirected(url: str, location: str) -> str:
         FetchError: it leads from https to http, or to what :func:`checked` would refuse.
     """
     what = f"{shown(url)} redirects, and the address"
-    if _UNSAFE.search(location):  # urljoin would drop some of these
+    joined = _joined(url, location)
+    if joined is None:
         raise FetchError(f"{what} is malformed", where=shown(location))
-    target = _checked(urljoin(url, location), FetchError, what)
+    target = _checked(joined, FetchError, what)
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
         raise FetchError(
             "redirects from https to http, where anybody on the way could answer",
@@ -90,14 +92,20 @@ def shown(source: str) -> str:
     if is_url(source):
         scheme, _, rest = source.partition(":")
         rest = rest.lstrip("/")
-        authority = re.split(r"[/?#;\\]", rest, maxsplit=1)[0]
-        if "@" in authority:
-            rest = rest.partition("@")[2] if rest.count("@") == 1 else HIDDEN
-        elif ":" in authority and "@" in rest:
-            # A password with a slash or question mark in it would look like host, port and path.
+        authority = _first(r"[/?#;\\]", rest)
+        if "@" in authority and rest.count("@") == 1:
+            rest = rest.partition("@")[2]
+            authority = _first(r"[/?#;\\]", rest)
+        # A password with a slash or question mark in it looks like host, port and path.
+        doubtful = ":" in authority and "@" in rest
+        if doubtful or not _AUTHORITY.fullmatch(authority):
             rest = HIDDEN
-        source = f"{scheme}://{re.split('[?#;]', rest, maxsplit=1)[0]}"
+        source = f"{scheme}://{_first('[?#;]', rest)}"
     return _UNSAFE.sub("?", source)[:SHOWN_MAX_CHARACTERS]
+
+
+def _first(separators: str, text: str) -> str:
+    return re.split(separators, text, maxsplit=1)[0]
 
 
 def key_of(url: str, sha256: str | None) -> str:
@@ -130,6 +138,16 @@ def _checked(url: str, error: type[SitewatchError], what: str) -> str:
             hint="Put the credentials into a file and name it with --token-file or --api-key-file",
         )
     return parts._replace(scheme=parts.scheme.lower(), fragment="").geturl()
+
+
+def _joined(url: str, location: str) -> str | None:
+    """An address relative to another; None where it is malformed, as of :func:`_split`."""
+    if _UNSAFE.search(location):  # urljoin would drop some of these
+        return None
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return None
 
 
 def _split(url: str) -> SplitResult | None:

@@ -227,7 +227,7 @@ class _Download:
     def _wait(self, what: str, asked_s: float | None, failures: int) -> None:
         policy, part = self._policy, self._part
         kept = f"; {part.held_bytes} bytes are kept for the next run" if part.held_bytes else ""
-        if failures > policy.retries:
+        if failures > policy.retries and self._left_s() > 0:
             raise FetchError(
                 f"{what}; given up after {failures} attempts in a row{kept}",
                 where=self._where,
@@ -348,8 +348,12 @@ class _Download:
                 )
             if wait_s := self._bucket.take(len(chunk), now()):
                 self._timing.sleep(min(wait_s, max(0.0, self._left_s())))
+        chunked = "transfer-encoding" in answer.headers
         if coming is not None and received != coming:
             raise TransientError(f"the connection broke after {received} of {coming} bytes")
+        if coming is None and not chunked and received == 0:
+            # A connection that ends within the headers looks like this.
+            raise TransientError("the connection broke before the first byte")
 
     def _is_right(self) -> bool:
         """Compares the checksums; False where starting over may mend it.

@@ -17,8 +17,8 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -40,7 +40,9 @@ _NETWORK_ERRORS = (
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
+    ValueError,  # of a header or an address that cannot be encoded or taken apart
 )
+_PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 _CERTIFICATE_NOT_YET_VALID = 9
 """X509_V_ERR_CERT_NOT_YET_VALID of OpenSSL: as a rule our clock, which may soon be set."""
@@ -106,19 +108,15 @@ class Transport:
         self._credentials = credentials
         self._deadline = deadline
         self._verify = _authorities(policy)
-        self._session = requests.Session()
-        # Else it would read ~/.netrc and send what it finds there, after redirects too.
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = DeadlineAdapter(deadline)
-        for scheme in address.DEFAULT_PORTS:
-            self._session.mount(f"{scheme}://", adapter)
+        # Not a session: it reads ~/.netrc and sends what it finds there, keeps cookies, and goes
+        # into each redirect even where it is told not to follow any.
+        self._adapter = DeadlineAdapter(deadline)
 
     def __enter__(self) -> Transport:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._session.close()
+        self._adapter.close()
 
     @contextlib.contextmanager
     def get(self, headers: Mapping[str, str], *, left_s: float) -> Iterator[Answer]:
@@ -182,31 +180,44 @@ class Transport:
         }
         if trusted and self._credentials is not None:
             wanted.update(self._credentials.headers)
-        timeouts = tuple(
-            max(LEAST_TIMEOUT_S, min(limit_s, left_s))
-            for limit_s in (self._policy.connect_timeout_s, self._policy.read_timeout_s)
+        left_s = max(LEAST_TIMEOUT_S, left_s)
+        timeouts = (
+            min(self._policy.connect_timeout_s, left_s),
+            min(self._policy.read_timeout_s, left_s),
         )
         failure: Exception
         try:
-            request = self._session.prepare_request(requests.Request("GET", url, headers=wanted))
-            return self._session.send(
-                request,
+            response = self._adapter.send(
+                requests.Request("GET", url, headers=wanted).prepare(),
                 stream=True,
-                allow_redirects=False,
                 timeout=timeouts,
                 verify=self._verify,
                 proxies=self._proxies(url),
             )
         except _NETWORK_ERRORS as error:
             failure = _judged(error, address.shown(url))
+        else:
+            # http.client takes a connection that ends within the headers for the end of headers.
+            if not self._deadline.expired:
+                return response
+            response.close()
+            failure = TransientError("the time is up")
         raise failure
 
     def _proxies(self, url: str) -> dict[str, str]:
+        """The proxies by scheme.
+
+        Raises:
+            ConfigError: an address among them makes no sense.
+        """
         if self._policy.proxy == NO_PROXY:
             return {}
-        if self._policy.proxy:
-            return dict.fromkeys(address.DEFAULT_PORTS, self._policy.proxy)
-        return dict(requests.utils.get_environ_proxies(url))
+        proxies = dict.fromkeys(address.DEFAULT_PORTS, self._policy.proxy)
+        if not self._policy.proxy:
+            proxies = dict(requests.utils.get_environ_proxies(url))
+        if not all(_is_proxy(proxy) for proxy in proxies.values()):
+            raise _bad_proxy()
+        return proxies
 
     def _check_status(self, response: requests.Response, url: str) -> None:
         """Raises unless the answer is one of those that a download goes on from."""
@@ -251,6 +262,24 @@ def _authorities(policy: FetchPolicy) -> str | bool:
     return os.fspath(policy.ca_file)
 
 
+def _is_proxy(proxy: str) -> bool:
+    """Whether an address is one of a proxy; requests fails on some others in ways of its own."""
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _bad_proxy() -> ConfigError:
+    """Without the address, which may hold a password."""
+    return ConfigError(
+        "the proxy cannot be used: its address is malformed, or of a kind not supported here",
+        where="proxy",
+        hint="Write it as http://host:port, in the configuration or in https_proxy",
+    )
+
+
 def _reader(response: requests.Response) -> Callable[[int], bytes]:
     """Reads a body as it arrives.
 
@@ -277,13 +306,8 @@ def _judged(error: Exception, where: str) -> SitewatchError | TransientError:
         error,
         requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidSchema,
     ):
-        return ConfigError(
-            "the proxy cannot be used: its address is malformed, or of a kind that is not "
-            "supported here",
-            where="proxy",
-            hint="Write it as http://host:port, in the configuration or in https_proxy",
-        )
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
+        return _bad_proxy()
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
         return FetchError("the address or a header cannot be sent", where=where)
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
