@@ -143,6 +143,31 @@ def test_everything_is_synced_before_it_has_its_name(
     assert calls[at + 1 :] == [("sync", "releases"), ("sync", "staging")]
 
 
+def test_there_is_no_moment_without_current(
+    installed: Store, made: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, real = installed.layout.current, Path.symlink_to
+    before = link.readlink()
+    made_at: list[Path] = []
+
+    def symlink(path: Path, target: str) -> None:
+        assert link.readlink() == before
+        real(path, target)
+        assert link.readlink() == before
+        made_at.append(path)
+
+    monkeypatch.setattr(Path, "symlink_to", symlink)
+    install(installed, made["2.0"])
+    assert made_at == [installed.layout.root / ".current.new"]
+    assert link.readlink() != before
+
+
+def test_a_new_link_that_was_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".current.new").symlink_to("half")
+    Disk().point(tmp_path / "current", "whole")
+    assert (tmp_path / "current").readlink() == Path("whole")
+
+
 def test_a_store_at_rest_is_not_written_to(store: Store, made: dict[str, Bundle]) -> None:
     install(store, made["1.0"])
     disk = FaultyDisk()

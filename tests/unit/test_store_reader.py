@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.small_releases import Bundle, commit, give_up, install, make_bundle
+from updater.commands.rollback import roll_back
 from updater.errors import BundleError
+from updater.store import reader
+from updater.store.journal import Journal
 from updater.store.reader import Active, active
 from updater.store.states import State
 from updater.store.store import Store, open_recovered
@@ -118,6 +121,47 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BundleError, match=r"manifest\.json: cannot be read"):
         active(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("between", ["_digest", "_journal"])
+def test_a_switch_between_two_looks(
+    store: Store, made: dict[str, Bundle], between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(store, made["1.0"])
+    install(store, made["2.0"], until=State.ON_PROBATION)
+    real = getattr(reader, between)
+    looks = 0
+
+    def look(path: Path) -> object:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            give_up(store)  # and its folder is gone
+        return real(path)
+
+    monkeypatch.setattr(reader, between, look)
+    one = made["1.0"]
+    assert seen(store) == Active(folder(store, one), one.digest, False, None)
+    assert looks == 2
+
+
+def test_a_link_that_never_rests(
+    store: Store, made: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(store, made["1.0"])
+    install(store, made["2.0"])
+    real = reader._journal
+
+    def look(path: Path) -> Journal:
+        journal = real(path)
+        with open_recovered(store) as found:
+            two = found.committed is not None and found.committed.version == "2.0"
+            roll_back(store, found, to="1.0" if two else "2.0", unproven=False)
+        return journal
+
+    monkeypatch.setattr(reader, "_journal", look)
+    with pytest.raises(BundleError, match="again and again"):
+        seen(store)
 
 
 def test_a_reader_beside_a_busy_updater_always_sees_one_release(
