@@ -76,6 +76,18 @@ class UploadConfig:
     max_bytes_per_s: int = option(
         0, "Most bytes a second, on average; 0: no limit.", minimum=0, maximum=10_000_000_000
     )
+    connect_timeout_s: float = option(
+        20.0, "Seconds to reach S3, TLS included.", minimum=0.1, maximum=600.0
+    )
+    stall_timeout_s: float = option(
+        60.0, "Seconds without a byte after which an attempt is given up.", minimum=0.1,
+        maximum=3600.0,
+    )  # fmt: skip
+    attempts: int = option(
+        8, "Attempts for one object; with the pauses between them (up to 60 s, at random) the "
+        "default bridges a minute or two. Then the rest waits for the next run.", minimum=1,
+        maximum=1000,
+    )  # fmt: skip
     proxy: str = option(
         "", "Proxy to S3, e.g. 'http://proxy.site:3128'. Empty: what the environment says "
         "(https_proxy, no_proxy). 'none': no proxy at all."

@@ -22,12 +22,13 @@ from tests.support.s3_server import (
     Key,
     S3Server,
 )
-from tests.support.uploads import Uploader, fill, keys_of, marked
+from tests.support.uploads import ROOMY, Uploader, bucket_at, fill, keys_of, marked
 from updater import captures as stored
 from updater.errors import UploadError
+from updater.upload.body import Pace
 from updater.upload.names import Destination
 from updater.upload.plan import Budget
-from updater.upload.upload import ATTEMPTS
+from updater.upload.upload import ATTEMPTS, Upload
 
 VALUES = (0.2, 0.9, 0.5)
 BEST_FIRST = (1, 2, 0)
@@ -158,6 +159,19 @@ def test_the_budget_of_bytes(uploader: Uploader, folder: Path, names: list[str])
     report = uploader.run(Budget(max_files=100, max_bytes=size_bytes))
     assert report.stored == (names[1],)
     assert (report.size_bytes, report.left) == (size_bytes, 2)
+
+
+def test_the_rate_cap_holds_on_the_wire(
+    server: S3Server, key: Key, proxy: FaultyProxy, folder: Path, names: list[str]
+) -> None:
+    slept_s: list[float] = []
+    pace = Pace(20_000, sleep=slept_s.append, monotonic_s=lambda: sum(slept_s))
+    with bucket_at(proxy.url, key) as bucket:
+        report = Upload(folder, DESTINATION, bucket, pace=pace).run(ROOMY)
+    sent_bytes = sum(seen.body_bytes for seen in proxy.seen)
+    assert sent_bytes == report.size_bytes
+    # Each byte counts once, though it is read once more to be signed; those of a second are free.
+    assert sum(slept_s) == pytest.approx(sent_bytes / 20_000 - 1.0)
 
 
 def test_random_pictures_are_among_the_first(uploader: Uploader, folder: Path) -> None:
@@ -337,6 +351,8 @@ def test_a_refusal_ends_the_run_at_once_and_loses_nothing(
     assert str(caught.value).endswith(rest)
     assert len(proxy.seen) == at + 1
     assert uploader.pauses_s == []
+    if isinstance(fault, Reply):
+        assert proxy.seen[-1].body_bytes == 0, "it is not sent to whom refuses it"
     assert marked(folder) == {names[index] for index in BEST_FIRST[:before]}
     assert set(stored.complete_names(path.name for path in folder.iterdir())) == set(names)
     uploader.run()

@@ -239,6 +239,7 @@ def test_captures_of_another_group(device: Device, server: S3Server) -> None:
         ("--prefix", "../up"),
         ("--device", "*"),
         ("--max-bytes", "many"),
+        ("--max-bytes", "0"),
         ("--max-files", "0"),
     ],
 )

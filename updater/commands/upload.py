@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
     add("--endpoint-url", metavar="URL", help="of another server that speaks S3")
     add("--captures", type=_path, metavar="DIR", help="where the pictures are kept")
     add("--max-files", type=_count, metavar="N", help="most pictures of this run")
-    add("--max-bytes", type=_size, metavar="N", help="most bytes of this run; 500k, 50M, 2G")
+    add("--max-bytes", type=_some_bytes, metavar="N", help="most bytes of this run; 500k, 50M, 2G")
     add("--max-rate", type=_size, metavar="N", help="most bytes a second; 0: no cap")
     add("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=upload, inputs=("credentials",))
@@ -86,10 +86,18 @@ def upload(arguments: argparse.Namespace, context: Context) -> int:
         url=arguments.endpoint_url or _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         proxy=settings.proxy,
         ca_file=settings.ca_file,
+        connect_timeout_s=settings.connect_timeout_s,
+        stall_timeout_s=settings.stall_timeout_s,
     )
     bucket = Bucket(arguments.bucket, endpoint, found)
     rate = settings.max_bytes_per_s if arguments.max_rate is None else arguments.max_rate
-    run = Upload(arguments.captures or settings.captures, destination, bucket, pace=Pace(rate))
+    run = Upload(
+        arguments.captures or settings.captures,
+        destination,
+        bucket,
+        pace=Pace(rate),
+        attempts=settings.attempts,
+    )
     try:
         report = run.run(
             Budget(
@@ -167,6 +175,12 @@ def _count(text: str) -> int:
     if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
+
+
+def _some_bytes(text: str) -> int:
+    if (found := _size(text)) < 1:
+        raise argparse.ArgumentTypeError("no byte is no upload")
+    return found
 
 
 def _size(text: str) -> int:

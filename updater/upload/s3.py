@@ -31,10 +31,6 @@ except ImportError as missing:
         hint="Run: apt install python3-botocore, or pip install 'sitewatch[upload]'",
     ) from missing
 
-CONNECT_TIMEOUT_S = 20.0
-READ_TIMEOUT_S = 60.0
-"""Without a byte moving either way."""
-
 FIRST_REGION = "us-east-1"
 """Where nobody names one: its end point knows every bucket, and says where it really is."""
 
@@ -55,12 +51,16 @@ class Endpoint:
         url: of another server than Amazon's; empty for Amazon's.
         proxy: ``http://host:port``; empty: what the environment says; ``none``: no proxy.
         ca_file: certificates to judge the server by; None: the system's.
+        connect_timeout_s: to reach it.
+        stall_timeout_s: without a byte moving either way.
     """
 
     region: str = ""
     url: str = ""
     proxy: str = ""
     ca_file: Path | None = None
+    connect_timeout_s: float = 20.0
+    stall_timeout_s: float = 60.0
 
 
 class Bucket:
@@ -90,8 +90,8 @@ class Bucket:
                 aws_session_token=credentials.session_token or None,
                 config=Config(
                     signature_version="s3v4",
-                    connect_timeout=CONNECT_TIMEOUT_S,
-                    read_timeout=READ_TIMEOUT_S,
+                    connect_timeout=endpoint.connect_timeout_s,
+                    read_timeout=endpoint.stall_timeout_s,
                     retries={"total_max_attempts": 1, "mode": "standard"},
                     s3={"addressing_style": "path" if endpoint.url else "auto"},
                     proxies=_proxies(endpoint.proxy),

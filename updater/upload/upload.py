@@ -31,9 +31,6 @@ from updater.upload.names import Destination
 from updater.upload.plan import Budget
 
 ATTEMPTS = 8
-"""For one object; with the pauses below about two minutes without a network, and then the rest
-waits for the next run."""
-
 PAUSE_S = 1.0
 PAUSE_MAX_S = 60.0
 ASKED_MAX_S = 300.0
@@ -84,6 +81,7 @@ class Upload:
         destination: where they go.
         bucket: puts them there.
         pace: the rate cap.
+        attempts: for one object.
         sleep: waits.
         draw: at random from 0 to 1, for the pauses.
     """
@@ -95,6 +93,7 @@ class Upload:
         bucket: ObjectStore,
         *,
         pace: Pace,
+        attempts: int = ATTEMPTS,
         sleep: Callable[[float], object] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -102,6 +101,7 @@ class Upload:
         self._destination = destination
         self._bucket = bucket
         self._pace = pace
+        self._attempts = attempts
         self._sleep = sleep
         self._draw = draw
         self._conditional = True
@@ -180,7 +180,7 @@ class Upload:
                 self._conditional = False
                 continue
             failures += 1
-            if judgement.action is not Action.RETRY or failures == ATTEMPTS:
+            if judgement.action is not Action.RETRY or failures >= self._attempts:
                 raise self._refused(judgement, failures)
             self._pause(judgement, answer, failures)
 
