@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from updater.captures import LOCK_NAME, SIDECAR_SUFFIX, STORED_SUFFIX
+from updater.descriptor import close_unwritten
 from updater.errors import StorageError
 
 FOLDER_MODE = 0o1770
@@ -59,7 +60,7 @@ def locked(folder: Path, timeout_s: float) -> Iterator[None]:
             time.sleep(LOCK_POLL_S)
         yield
     finally:
-        os.close(descriptor)
+        close_unwritten(descriptor)
 
 
 def check_markable(folder: Path) -> None:

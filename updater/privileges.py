@@ -10,6 +10,7 @@ below folders that the account cannot enter.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import pwd
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from updater import linux, ownership
-from updater.errors import PrivilegeError
+from updater.errors import PrivilegeError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ NOBODY_ID = 65534
 
 UMASK = 0o022
 """The daemon is another account and reads the store."""
+
+DISK_ERRORS = frozenset({errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT})
+"""They say nothing about rights; any other error of handing over the store does."""
 
 MODULE_HINT = "Report this: the updater went on without reading anything"
 
@@ -79,6 +83,7 @@ def give_up(user: str | None, *, store: Path | None) -> Path:
     Raises:
         PrivilegeError: not everything could be given up, the account is root, or the store belongs
             to a third one. Nothing else may be done then.
+        StorageError: the disk refuses, so there is no store to work on.
     """
     if os.geteuid() != 0:
         _become_nothing_more()
@@ -89,7 +94,8 @@ def give_up(user: str | None, *, store: Path | None) -> Path:
             raise PrivilegeError(f"{threads} threads run, and each has rights of its own")
         account = choose_account(user, 0, 0) if store is None else _enter(user, store)
     except OSError as error:
-        raise PrivilegeError(
+        kind = StorageError if error.errno in DISK_ERRORS else PrivilegeError
+        raise kind(
             f"the store cannot be made or handed over: {error.strerror}", where=str(store)
         ) from error
     kept = 0 if _can_run_as(account) else _capability_for_checkout(account)

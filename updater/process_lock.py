@@ -7,6 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from updater.descriptor import close_unwritten
 from updater.errors import StorageError
 
 PID_MAX_BYTES = 32
@@ -48,7 +49,7 @@ class ProcessLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = _read_pid(self._descriptor)
-            os.close(self._descriptor)
+            close_unwritten(self._descriptor)
             raise LockedError(path, pid, hint=hint) from None
         with contextlib.suppress(OSError):  # a full disk must not keep out who would empty it
             os.ftruncate(self._descriptor, 0)
@@ -56,7 +57,7 @@ class ProcessLock:
 
     def release(self) -> None:
         """Lets another process in; to be called once."""
-        os.close(self._descriptor)
+        close_unwritten(self._descriptor)
 
 
 def _read_pid(descriptor: int) -> int | None:

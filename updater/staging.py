@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from updater.descriptor import close_unwritten
 from updater.errors import StorageError
 
 FILE_MODE = 0o644
@@ -48,7 +49,7 @@ class Staging:
                         )
                 os.fchmod(self._root, FOLDER_MODE)
         except BaseException:
-            os.close(self._root)
+            close_unwritten(self._root)
             raise
 
     def __enter__(self) -> Staging:
@@ -64,7 +65,7 @@ class Staging:
             if error is not None:
                 self._remove(error)
         finally:
-            os.close(self._root)
+            close_unwritten(self._root)
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
         """Writes one file and syncs it.

@@ -23,6 +23,7 @@ from updater.captures import (
     from_json,
     sha256_of,
 )
+from updater.descriptor import close_unwritten
 from updater.errors import BusyError, StorageError
 from updater.upload.names import is_device
 from updater.upload.plan import Candidate
@@ -102,7 +103,7 @@ def exclusive(folder: Path) -> Iterator[None]:
             ) from None
         yield
     finally:
-        os.close(descriptor)
+        close_unwritten(descriptor)
 
 
 def scan(folder: Path) -> Found:
@@ -184,9 +185,10 @@ def _read_sidecar(folder: Path, name: str) -> tuple[bytes, Sidecar]:
     return data, sidecar
 
 
-def _open(path: Path) -> io.BufferedReader:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[io.BufferedReader]:
     try:
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError as error:
         raise GoneError("has gone", where=str(path)) from error
     except OSError as error:
@@ -195,3 +197,7 @@ def _open(path: Path) -> io.BufferedReader:
             where=str(path),
             hint="Check that the user's own group is the folder's",
         ) from error
+    try:
+        yield os.fdopen(descriptor, "rb", closefd=False)
+    finally:
+        close_unwritten(descriptor)
