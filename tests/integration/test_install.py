@@ -6,19 +6,20 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.models import SCENE, write_bundle
+from tests.support.rights import public_folder
 from tests.support.updating import Device
 from updater.bundle import verify_folder
 from updater.process_lock import ProcessLock
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    yield Device(tmp_path)
+def device() -> Iterator[Device]:
+    with public_folder() as folder:
+        yield Device(folder)
 
 
 def current_version(device: Device) -> str:

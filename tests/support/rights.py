@@ -32,12 +32,21 @@ def public_python() -> str | None:
 
 
 @contextmanager
-def installed_copy() -> Iterator[Path]:
-    """A folder that any account can read, with the updater in it and nothing of a checkout."""
-    # Not below pytest's own folder, which is closed to others.
+def public_folder() -> Iterator[Path]:
+    """A folder that every account can enter, as a device's are; pytest's own is closed to others.
+
+    Root's rights are given up on the way, and what is not handed over is still to be found.
+    """
     with tempfile.TemporaryDirectory(prefix="sitewatch-test-") as name:
         folder = Path(name)
         folder.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def installed_copy() -> Iterator[Path]:
+    """A folder that any account can read, with the updater in it and nothing of a checkout."""
+    with public_folder() as folder:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "updater", folder / "updater", ignore=ignored)
         yield folder
