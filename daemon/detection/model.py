@@ -10,7 +10,7 @@ from pathlib import Path
 from daemon.config import ModelConfig
 from updater import manifest
 from updater.errors import BundleError, ModelError
-from updater.manifest import InputSpec, Manifest, OutputSpec, Thresholds
+from updater.manifest import FileEntry, InputSpec, Manifest, OutputSpec, Thresholds
 from updater.version import VERSION
 
 MODEL_MAX_BYTES = 256 * 1024 * 1024
@@ -88,7 +88,7 @@ def read_bundle(folder: Path) -> ModelFiles:
     return ModelFiles(
         where=folder / manifest.MODEL_NAME,
         content=content,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=_entry(told, manifest.MODEL_NAME, folder).sha256,  # which it was just found to have
         classes=told.classes,
         version=told.version,
         thresholds=told.thresholds,
@@ -103,10 +103,8 @@ def read_listed(folder: Path, told: Manifest, path: str) -> bytes:
     Raises:
         BundleError: it is not listed, not there, too large, or its size or hash differs.
     """
-    entry = next((listed for listed in told.files if listed.path == path), None)
+    entry = _entry(told, path, folder)
     where = str(folder / path)
-    if entry is None:
-        raise BundleError("is not listed in the manifest", where=where)
     if entry.size_bytes > MODEL_MAX_BYTES:
         raise BundleError(f"more than {MODEL_MAX_BYTES} bytes", where=where)
     try:
@@ -121,6 +119,13 @@ def read_listed(folder: Path, told: Manifest, path: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise BundleError("its sha256 is not the manifest's: the file is damaged", where=where)
     return content
+
+
+def _entry(told: Manifest, path: str, folder: Path) -> FileEntry:
+    entry = next((listed for listed in told.files if listed.path == path), None)
+    if entry is None:
+        raise BundleError("is not listed in the manifest", where=str(folder / path))
+    return entry
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -63,6 +63,7 @@ def load_beside(
     """
     config = replace(config, bundle=folder, runtime=kind.name)
     try:
+        pause()
         files = read_model(config)
         pause()
         runtime = open_runtime(files, config)
