@@ -20,6 +20,7 @@ from PIL import Image
 
 from scripts.demonstration import clip
 from tests.support.daemon_process import DaemonSetup, Running
+from tests.support.rights import public_folder
 from tests.support.updating import Device
 from tests.support.videos import make_video
 from updater import manifest as manifests
@@ -52,13 +53,14 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def device(tmp_path: Path, bundle: Path) -> Iterator[Device]:
+def device(bundle: Path) -> Iterator[Device]:
     """A device on which the shipped model is committed."""
-    device = Device(tmp_path)
-    device.sections["probation"] = {"seconds": 3, "frames": 30, "timeout_s": 120}
-    answer = device.run("install", device.packed(bundle, "1.0"), "--offline")
-    assert answer.code == 0, answer.err
-    yield device
+    with public_folder() as folder:
+        device = Device(folder)
+        device.sections["probation"] = {"seconds": 3, "frames": 30, "timeout_s": 120}
+        answer = device.run("install", device.packed(bundle, "1.0"), "--offline")
+        assert answer.code == 0, answer.err
+        yield device
 
 
 def daemon(device: Device, walk: Path) -> DaemonSetup:
