@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+
+if importlib.util.find_spec("hypothesis"):  # the cloud side's environment has none
+    from hypothesis import settings
+
+    # No test asserts on wall time, which is what hypothesis does unless told.
+    settings.register_profile("sitewatch", deadline=None)
+    settings.load_profile("sitewatch")
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_VARIABLE = "SITEWATCH_DATA"

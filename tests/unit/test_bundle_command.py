@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.models import write_bundle
+from tests.support.rights import public_folder
 from updater import settings
 from updater.commands import bundle, keys
 from updater.commands.context import Context
@@ -153,29 +154,31 @@ def test_the_last_key_is_missed(
     assert "no active key is in" in caplog.text
 
 
-def test_the_real_command_line(folder: Path, tmp_path: Path) -> None:
+def test_the_real_command_line() -> None:
     """In processes of their own: as root they give up their rights before they read a bundle."""
-    out, trusted = tmp_path / "model.zip", tmp_path / "keys"
-    ends = []
-    for arguments in (
-        ("keys", "generate", tmp_path / "k", "--public", tmp_path / "p"),
-        ("keys", "add", tmp_path / "p", "--keys", trusted),
-        ("bundle", "create", folder, out, "--version", "1", "--key", tmp_path / "k"),
-        ("bundle", "verify", out, "--keys", trusted, "--store", tmp_path / "store"),
-        ("bundle", "show", folder, "--keys", trusted, "--store", tmp_path / "store"),
-        ("bundle", "verify", folder, "--keys", trusted, "--store", tmp_path / "store"),
-        ("bundle", "verify", tmp_path / "p", "--keys", trusted, "--store", tmp_path / "store"),
-    ):
-        run = subprocess.run(
-            [sys.executable, "-c", MAIN, *map(str, arguments)],
-            cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        ends.append((run.returncode, run.stdout, run.stderr))
-    assert [code for code, _, _ in ends] == [0, 0, 0, 0, 0, 10, 4], ends
-    assert "complete, signed by key" in ends[3][1]
-    for _, _, said in ends[5:]:
-        assert said.splitlines()[-1].startswith("sitewatch-update: ")
-        assert "Traceback" not in said
+    with public_folder() as place:
+        folder, out, trusted = write_bundle(place / "bundle"), place / "model.zip", place / "keys"
+        device = ("--keys", trusted, "--store", place / "store")
+        ends = [
+            subprocess.run(
+                [sys.executable, "-c", MAIN, *map(str, arguments)],
+                cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+            )
+            for arguments in (
+                ("keys", "generate", place / "k", "--public", place / "p"),
+                ("keys", "add", place / "p", *device),
+                ("bundle", "create", folder, out, "--version", "1", "--key", place / "k"),
+                ("bundle", "verify", out, *device),
+                ("bundle", "show", folder, *device),
+                ("bundle", "verify", folder, *device),
+                ("bundle", "verify", place / "p", *device),
+            )
+        ]  # fmt: skip
+    assert [end.returncode for end in ends] == [0, 0, 0, 0, 0, 10, 4], [e.stderr for e in ends]
+    assert "complete, signed by key" in ends[3].stdout
+    for end in ends[5:]:
+        assert end.stderr.splitlines()[-1].startswith("sitewatch-update: ")
+        assert "Traceback" not in end.stderr
 
 
 def test_errors_are_of_the_project(line: Line, tmp_path: Path) -> None:
