@@ -1,12 +1,14 @@
 """Does a new model still see what its predecessor sees? Counting alone, no input or output.
 
 A predecessor is no ground truth: it blinks, and it has false alarms of its own. So it is believed
-only where it agrees with itself, on two frames in a row at about the same place; and an object
-counts as the new model's invention only if the predecessor does not have it at any score.
+only where it agrees with itself, on two frames in a row at about the same place, and of one place
+only a few times; and an object counts as the new model's invention only if the predecessor does not
+have it at any score.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,13 @@ SAME_PLACE_IOU = 0.5
 """Boxes of one object by two models, or on two frames in a row, overlap at least so much; it is
 also what counts as found in the usual evaluations (PASCAL VOC)."""
 
+PLACE_COUNTS_MAX = 3
+"""So often one place counts: a lamp that the predecessor takes for a helmet all day must not
+condemn a better model, and somebody who stands still is one piece of evidence, not a hundred."""
+
+PLACES_MAX = 2000
+"""Places remembered, the newest; a comparison of usual length has some hundreds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -27,7 +36,8 @@ class Tally:
 
     Attributes:
         samples: frames compared.
-        stable: objects of the predecessor that it found on the frame and on the one before.
+        stable: objects of the predecessor that it found on the frame and on the one before, each
+            place counted :data:`PLACE_COUNTS_MAX` times at most.
         found: of these, found by the running model too.
         extra: objects of the running model that the predecessor does not have at any score.
     """
@@ -46,10 +56,41 @@ class Tally:
         )
 
 
+class Places:
+    """Where stable objects of each class were counted, and how often."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, deque[_Place]] = {}
+
+    def admit(self, class_name: str, box: NDArray[np.float32]) -> bool:
+        """Whether an object counts here; if so, it is remembered.
+
+        Args:
+            class_name: of the object.
+            box: x1, y1, x2, y2 in pixels of the frame.
+        """
+        known = self._known.setdefault(class_name, deque(maxlen=PLACES_MAX))
+        if known:
+            overlaps = iou_matrix(box[np.newaxis], np.array([place.box for place in known]))[0]
+            nearest = int(overlaps.argmax())
+            if overlaps[nearest] >= SAME_PLACE_IOU:
+                known[nearest].count += 1
+                return known[nearest].count <= PLACE_COUNTS_MAX
+        known.append(_Place(box.copy()))
+        return True
+
+
+@dataclass(slots=True)
+class _Place:
+    box: NDArray[np.float32]
+    count: int = 1
+
+
 def compare(
     before: Detections,
     now: Detections,
     running: Detections,
+    places: Places,
     *,
     predecessor_score: float,
     running_score: float,
@@ -60,17 +101,21 @@ def compare(
         before: of the predecessor on the frame before, at every score it reports.
         now: of the predecessor on the frame, likewise.
         running: of the running model on the frame, likewise.
+        places: of the frames before; takes in this one's.
         predecessor_score: the predecessor's own threshold: less sure objects are not stable.
         running_score: the running model's own: less sure objects are neither found nor extra.
     """
     sure_now = now.scores >= predecessor_score
     sure_before = before.scores >= predecessor_score
     sure_running = running.scores >= running_score
-    stable = sure_now & _same(now, before)[:, sure_before].any(axis=1)
+    stable = np.flatnonzero(sure_now & _same(now, before)[:, sure_before].any(axis=1))
+    stable = stable[
+        [places.admit(now.classes[now.class_ids[row]], now.boxes[row]) for row in stable]
+    ]
     alike = _same(now, running)
     return Tally(
         samples=1,
-        stable=int(stable.sum()),
+        stable=len(stable),
         found=int(alike[stable][:, sure_running].any(axis=1).sum()),
         extra=int((sure_running & ~alike.any(axis=0)).sum()),
     )

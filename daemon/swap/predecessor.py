@@ -10,7 +10,7 @@ from daemon.detection.detections import Detections
 from daemon.detection.detector import Detector
 from daemon.frames import Frame
 from daemon.health import LATENCIES_KEPT, percentiles
-from daemon.swap.comparison import Pair, PairSampler, Tally, compare
+from daemon.swap.comparison import Pair, PairSampler, Places, Tally, compare
 from daemon.swap.loader import LoadedModel
 from updater.trial import Comparison
 
@@ -35,6 +35,7 @@ class PredecessorLook:
         self._free = threading.Event()
         self._free.set()
         self._tally = Tally()
+        self._places = Places()
         self._invoke_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def begin(self, predecessor: LoadedModel) -> None:
@@ -88,6 +89,7 @@ class PredecessorLook:
             looks[0],
             looks[1],
             pair.running,
+            self._places,
             predecessor_score=own_score(predecessor),
             running_score=own_score(running),
         )

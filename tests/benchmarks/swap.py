@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daemon.detection.runtime import LITERT, TfliteRuntime
+from daemon.paths import CHECKOUT_BUNDLE
 from tests.benchmarks.latency import people
 from tests.benchmarks.memory import resident_mb
 from tests.support.daemon_process import DaemonSetup, Running
-from tests.support.releases import HandStore
+from tests.support.releases import HandStore, copy_bundle
 from tests.support.rtsp import RtspServer
 
 RATES = (5, 10, 30)
@@ -70,7 +72,19 @@ class Step:
 
 
 def measure(folder: Path, bundle: Path, amount: int | None) -> dict[str, Any]:
-    """Figures for each rate; ``amount`` is the number of changes at each."""
+    """Figures for each rate.
+
+    Args:
+        folder: for files.
+        bundle: the model; of a bare ``.tflite`` a bundle like the shipped one is made.
+        amount: changes at each rate.
+    """
+    if bundle.suffix == ".tflite":
+        content = bundle.read_bytes()
+        runtime = TfliteRuntime(LITERT, content, threads=1, where=str(bundle))
+        side = runtime.tensors.inputs[0].shape[1]
+        bundle = folder / "bundle"
+        copy_bundle(CHECKOUT_BUNDLE, bundle, "1.0", model=content, input_size=side)
     return {
         f"{rate}_fps": _at(folder / str(rate), bundle, rate, amount or CHANGES) for rate in RATES
     }

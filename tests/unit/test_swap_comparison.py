@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.detection.detections import HEAD, HELMET, PERSON, Detections
 from daemon.frames import Frame
 from daemon.sources.picture import ArrayPicture
-from daemon.swap.comparison import Pair, PairSampler, Tally, compare
+from daemon.swap.comparison import Pair, PairSampler, Places, Tally, compare
 
 Found = tuple[str, float, float]
 """Class, left edge of a box of 100x100 pixels, score."""
@@ -33,9 +33,21 @@ def seen(*found: Found, classes: tuple[str, ...] = CLASSES) -> Detections:
 
 
 def tally(before: Detections, now: Detections, running: Detections) -> Tally:
-    return compare(
-        before, now, running, predecessor_score=PREDECESSOR_SCORE, running_score=RUNNING_SCORE
-    )
+    return repeated(before, now, running, 1)
+
+
+def repeated(before: Detections, now: Detections, running: Detections, times: int) -> Tally:
+    places, total = Places(), Tally()
+    for _ in range(times):
+        total += compare(
+            before,
+            now,
+            running,
+            places,
+            predecessor_score=PREDECESSOR_SCORE,
+            running_score=RUNNING_SCORE,
+        )
+    return total
 
 
 HEAD_AND_PERSON = seen((HEAD, 0, 0.9), (PERSON, 500, 0.8))
@@ -101,6 +113,23 @@ def test_what_the_predecessor_sees_at_any_score_is_not_extra() -> None:
     assert tally(NOTHING, weak, seen((HEAD, 500, 0.49))).extra == 0
 
 
+def test_one_place_counts_three_times() -> None:
+    lamp, person = seen((HELMET, 0, 0.9)), seen((PERSON, 0, 0.9))
+    assert repeated(lamp, lamp, NOTHING, 100) == Tally(100, 3, 0, 0)
+    assert repeated(lamp, lamp, lamp, 100) == Tally(100, 3, 3, 0)
+    assert repeated(NOTHING, NOTHING, lamp, 100).extra == 100
+    places = Places()
+    assert [places.admit(HELMET, lamp.boxes[0]) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert places.admit(PERSON, person.boxes[0])  # another class there is another object
+    assert places.admit(HELMET, lamp.boxes[0] + np.float32(100))
+
+
+def test_somebody_who_walks_counts_wherever_he_comes() -> None:
+    places = Places()
+    boxes = [seen((PERSON, float(x), 0.9)).boxes[0] for x in range(0, 1000, 50)]
+    assert all(places.admit(PERSON, box) for box in boxes)
+
+
 found_somewhere = st.lists(
     st.tuples(st.sampled_from(CLASSES), st.floats(0, 1900), st.floats(0.1, 1.0)), max_size=6
 ).map(lambda found: seen(*found))
@@ -111,7 +140,7 @@ def test_counts_are_bounded(before: Detections, now: Detections, running: Detect
     counted = tally(before, now, running)
     assert 0 <= counted.found <= counted.stable <= len(now)
     assert 0 <= counted.extra <= len(running)
-    again = compare(now, now, now, predecessor_score=0.3, running_score=0.3)
+    again = compare(now, now, now, Places(), predecessor_score=0.3, running_score=0.3)
     assert (again.found, again.extra) == (again.stable, 0)
 
 

@@ -12,6 +12,7 @@ import pytest
 from daemon.config import ModelConfig, SwapConfig
 from daemon.frames import Frame
 from daemon.sources.picture import ArrayPicture
+from daemon.swap.comparison import PLACE_COUNTS_MAX
 from daemon.swap.start import open_first
 from daemon.swap.swapper import ModelSwapper
 from tests.support import models
@@ -117,14 +118,14 @@ def test_a_new_model_takes_over_and_is_compared_with_the_old_one(
     release = store.add("2.0")
     store.try_out(release)
     loop.until_version("2.0")
-    loop.until(lambda: loop.comparison.samples >= 3, "three samples")
+    loop.until(lambda: loop.comparison.samples >= PLACE_COUNTS_MAX, "samples")
     trial = loop.trial
     assert trial.running
     assert trial.digest == release.digest == loop.swapper.running.digest
     assert trial.processed == trial.inferred == loop.versions.count("2.0")
     assert trial.invoke_p50_ms > 0
     assert trial.previous_invoke_p50_ms > 0
-    assert loop.comparison.found == loop.comparison.stable == 2 * loop.comparison.samples
+    assert loop.comparison.found == loop.comparison.stable == 2 * PLACE_COUNTS_MAX
     assert loop.comparison.extra == 0
     store.commit()
     loop.until(lambda: loop.swapper.trial() is None, "the end of the trial")
@@ -160,8 +161,8 @@ def test_after_the_comparison_the_old_model_is_loaded_again(store: HandStore) ->
 def test_a_model_that_finds_nothing_shows(store: HandStore, loop: Loop) -> None:
     store.try_out(store.add("2.0", score=1.0))
     loop.until_version("2.0")
-    loop.until(lambda: loop.comparison.samples >= 3, "three samples")
-    assert loop.comparison.stable == 2 * loop.comparison.samples
+    loop.until(lambda: loop.comparison.samples >= PLACE_COUNTS_MAX, "samples")
+    assert loop.comparison.stable == 2 * PLACE_COUNTS_MAX
     assert (loop.comparison.found, loop.comparison.extra) == (0, 0)
 
 
@@ -169,7 +170,7 @@ def test_a_model_that_finds_something_else_shows(store: HandStore, loop: Loop) -
     swapped = tuple(reversed(models.CLASSES))
     store.try_out(store.add("2.0", classes=swapped))
     loop.until_version("2.0")
-    loop.until(lambda: loop.comparison.samples >= 3, "three samples")
+    loop.until(lambda: loop.comparison.samples >= PLACE_COUNTS_MAX, "samples")
     assert loop.comparison.found == 0
     assert loop.comparison.extra == 2 * loop.comparison.samples
 
@@ -178,7 +179,7 @@ def test_an_empty_scene_says_nothing(store: HandStore, loop: Loop) -> None:
     loop.scene = models.scene(objects=())
     store.try_out(store.add("2.0", score=1.0))
     loop.until_version("2.0")
-    loop.until(lambda: loop.comparison.samples >= 3, "three samples")
+    loop.until(lambda: loop.comparison.samples >= PLACE_COUNTS_MAX, "samples")
     assert loop.comparison.stable == loop.comparison.found == loop.comparison.extra == 0
 
 
@@ -236,7 +237,7 @@ def test_a_start_on_trial_counts_and_compares(store: HandStore) -> None:
     loop = Loop(store.current, SwapConfig(compare_seconds=1.0, sample_every_s=0.1))
     assert loop.trial.running
     loop.until(lambda: loop.trial.comparison is not None, "the predecessor")
-    loop.until(lambda: loop.comparison.samples >= 3, "three samples")
+    loop.until(lambda: loop.comparison.samples >= PLACE_COUNTS_MAX, "samples")
     trial = loop.trial
     assert trial.processed == len(loop.versions)
     assert trial.previous_invoke_p50_ms > 0
