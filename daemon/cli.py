@@ -31,7 +31,7 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     command = cast(Callable[[argparse.Namespace], int], arguments.run)
     try:
         return command(arguments)
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line; the manual pages are made from it too."""
     parser = argparse.ArgumentParser(
         prog="sitewatch",
         description="Watches a construction site for people without a hard hat.",

@@ -51,7 +51,7 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with ExitStack() as stack:
@@ -148,7 +148,8 @@ class _Parser(argparse.ArgumentParser):
             )
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line; the manual pages are made from it too."""
     parser = _Parser(
         prog="sitewatch-update",
         description="Installs, proves and rolls back model bundles, and uploads kept pictures.",

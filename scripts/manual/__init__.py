@@ -1,0 +1,1 @@
+"""Manual pages and shell completion, made from the command lines themselves."""
