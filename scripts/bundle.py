@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make a model bundle (not yet signed) from an exported .tflite and its evaluation."""
+"""Make a model bundle's folder from an exported .tflite and its evaluation (not yet signed)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("--score", type=float, default=0.35, help="working score threshold")
     parser.add_argument("--iou", type=float, default=0.5, help="overlap that NMS joins")
     parser.add_argument("--figures", type=Path, required=True, help="lines of scripts/evaluate.py")
+    parser.add_argument(
+        "--device-class", action="append", default=[], metavar="CLASS", help="default: for all"
+    )
     parser.add_argument("--provenance", action="append", default=[], metavar="NAME=TEXT")
     parser.add_argument("--output", type=Path, default=output_folder("bundle"))
     options = parser.parse_args()
@@ -37,6 +40,7 @@ def main() -> None:
             figures=options.figures,
             provenance=provenance,
             output=options.output,
+            device_classes=tuple(options.device_class),
         )
     )
     say(step="bundle", version=manifest.version, folder=str(options.output), **manifest.metrics)

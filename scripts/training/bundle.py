@@ -1,4 +1,7 @@
-"""Make a model bundle: model, golden pictures, card, manifest. Signing is a later step."""
+"""Make a model bundle's folder: model, golden pictures, card, manifest.
+
+``sitewatch-update bundle create`` makes the signed ``model.zip`` of it.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ class BundleSettings:
         figures: Lines that evaluation printed; those of this model and size are kept.
         provenance: Where the model comes from, by name.
         output: Folder of the bundle; made anew.
+        device_classes: Kinds of device it is made for; empty: all.
     """
 
     model: Path
@@ -63,6 +67,7 @@ class BundleSettings:
     figures: Path
     provenance: Mapping[str, str]
     output: Path
+    device_classes: tuple[str, ...] = ()
 
 
 def make_bundle(settings: BundleSettings) -> Manifest:
@@ -90,6 +95,7 @@ def make_bundle(settings: BundleSettings) -> Manifest:
         thresholds=settings.thresholds,
         files=list_files(settings.output),
         golden=golden,
+        device_classes=settings.device_classes,
         metrics=metrics,
         provenance=dict(settings.provenance),
     )
