@@ -82,6 +82,20 @@ def test_an_expired_certificate(tmp_path: Path, scene: Scene, authority: Authori
         scene.fetch(f"{nginx.url}/model.zip", policy)
 
 
+def test_a_certificate_whose_time_has_not_come(
+    tmp_path: Path, scene: Scene, authority: Authority
+) -> None:
+    """As a rule it is our clock that is wrong, and the network will set it: tried again."""
+    tls = authority.issue("server", early=True)
+    policy = replace(POLICY, ca_file=authority.certificate, retries=2)
+    with (
+        serving(tmp_path / "early", tls) as nginx,
+        pytest.raises(FetchError, match=r"certificate is not yet valid .is this device's clock"),
+    ):
+        scene.fetch(f"{nginx.url}/model.zip", policy)
+    assert scene.waits == [1.0, 2.0]
+
+
 def test_another_name(secure: Nginx, scene: Scene, authority: Authority) -> None:
     """The certificate is for 127.0.0.1 and localhost; the proxy stands in for a false DNS."""
     with HttpProxy() as proxy:

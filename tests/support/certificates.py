@@ -50,16 +50,17 @@ class Authority:
         self.certificate = folder / "ca.pem"
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, expired: bool = False) -> tuple[Path, Path]:
+    def issue(self, name: str, *, expired: bool = False, early: bool = False) -> tuple[Path, Path]:
         """Certificate and key, as files, for a client or for a server on loopback.
 
         Args:
             name: whom it names.
             expired: whether its time is over.
+            early: whether its time has not come.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(_named(name), self._name, key.public_key(), expired=expired)
+            _builder(_named(name), self._name, key.public_key(), expired=expired, early=early)
             .add_extension(
                 x509.SubjectAlternativeName(
                     [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -97,9 +98,10 @@ def _builder(
     public_key: ec.EllipticCurvePublicKey,
     *,
     expired: bool = False,
+    early: bool = False,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    begins = now - timedelta(days=30)
+    begins = now + timedelta(days=1 if early else -30)
     ends = now - timedelta(days=1) if expired else now + timedelta(days=30)
     return (
         x509.CertificateBuilder()

@@ -7,27 +7,29 @@ printed or chained: each is turned into a text of ours, and that is raised after
 from __future__ import annotations
 
 import contextlib
-import errno
-import http.client
 import logging
 import os
-import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
-from updater.errors import ConfigError, FetchError, SitewatchError
+from updater.errors import ConfigError, FetchError
 from updater.fetch import address, backoff
 from updater.fetch.backoff import TransientError
 from updater.fetch.connection import Deadline, DeadlineAdapter
 from updater.fetch.credentials import Credentials
+from updater.fetch.failures import (
+    NETWORK_ERRORS,
+    STATUS_HINTS,
+    bad_proxy,
+    describe,
+    judged,
+    reason,
+)
 from updater.fetch.policy import FetchPolicy
 from updater.version import VERSION
 
@@ -35,35 +37,7 @@ NO_PROXY = "none"
 LEAST_TIMEOUT_S = 0.05
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ANSWERS = frozenset({200, 206, 304, 416})
-_NETWORK_ERRORS = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
-    ValueError,  # of a header or an address that cannot be encoded or taken apart
-)
 _PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
-_TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([0-9]{3})")
-_CERTIFICATE_NOT_YET_VALID = 9
-"""X509_V_ERR_CERT_NOT_YET_VALID of OpenSSL: as a rule our clock, which may soon be set."""
-
-_WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    ((TimeoutError, urllib3.exceptions.TimeoutError), "no answer in time"),
-    (http.client.RemoteDisconnected, "the server closed it without an answer"),
-    (
-        (http.client.IncompleteRead, urllib3.exceptions.IncompleteRead),
-        "the server closed it before the end",
-    ),
-    (http.client.HTTPException, "the answer is no HTTP"),
-)
-
-_HINTS = {
-    401: "The token or key is missing, wrong or expired: see --token-file and --api-key-file",
-    403: "The token or key may not read this: ask for read access to the repository",
-    404: "Check the address; Artifactory also answers so where the token may not look",
-    407: "The proxy asks for a user and password: set them in the proxy's address",
-    410: "It was removed: publish the bundle again",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +168,8 @@ class Transport:
                 verify=self._verify,
                 proxies=self._proxies(url),
             )
-        except _NETWORK_ERRORS as error:
-            failure = _judged(error, address.shown(url))
+        except NETWORK_ERRORS as error:
+            failure = judged(error, address.shown(url))
         else:
             # http.client takes a connection that ends within the headers for the end of headers.
             if not self._deadline.expired:
@@ -216,7 +190,7 @@ class Transport:
         if not self._policy.proxy:
             proxies = dict(requests.utils.get_environ_proxies(url))
         if not all(_is_proxy(proxy) for proxy in proxies.values()):
-            raise _bad_proxy()
+            raise bad_proxy()
         return proxies
 
     def _check_status(self, response: requests.Response, url: str) -> None:
@@ -229,21 +203,13 @@ class Transport:
             headers = response.headers
             asked_s = backoff.retry_after_s(headers.get("Retry-After"), headers.get("Date"))
             raise TransientError(what, asked_s)
-        hint = _HINTS.get(status, "Check the address")
+        hint = STATUS_HINTS.get(status, "Check the address")
         if status == 401 and address.origin(url) != address.origin(self._url):
             hint = (
                 "It was redirected to, and credentials are sent to the first server only: give "
                 "the final address"
             )
         raise FetchError(what, where=address.shown(url), hint=hint)
-
-
-def describe(status: int) -> str:
-    """A status with its standard phrase; the server's own words are not repeated."""
-    try:
-        return f"{status} ({HTTPStatus(status).phrase})"
-    except ValueError:
-        return str(status)
 
 
 def _authorities(policy: FetchPolicy) -> str | bool:
@@ -271,15 +237,6 @@ def _is_proxy(proxy: str) -> bool:
         return False
 
 
-def _bad_proxy() -> ConfigError:
-    """Without the address, which may hold a password."""
-    return ConfigError(
-        "the proxy cannot be used: its address is malformed, or of a kind not supported here",
-        where="proxy",
-        hint="Write it as http://host:port, in the configuration or in https_proxy",
-    )
-
-
 def _reader(response: requests.Response) -> Callable[[int], bytes]:
     """Reads a body as it arrives.
 
@@ -293,77 +250,11 @@ def _reader(response: requests.Response) -> Callable[[int], bytes]:
         failure: Exception
         try:
             return bytes(read1(limit))
-        except _NETWORK_ERRORS as error:
-            failure = TransientError(f"the connection broke: {_reason(error)}")
+        except NETWORK_ERRORS as error:
+            failure = TransientError(f"the connection broke: {reason(error)}")
         raise failure
 
     return read
-
-
-def _judged(error: Exception, where: str) -> SitewatchError | TransientError:
-    """What a failed request means; holds nothing of the error's own text."""
-    if isinstance(
-        error,
-        requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidSchema,
-    ):
-        return _bad_proxy()
-    if isinstance(error, ValueError) and not isinstance(error, OSError):
-        return FetchError("the address or a header cannot be sent", where=where)
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            what = f"its certificate is not to be trusted: {cause.verify_message}"
-            if cause.verify_code == _CERTIFICATE_NOT_YET_VALID:
-                return TransientError(f"{what} (is this device's clock right?)")
-            return FetchError(
-                what,
-                where=where,
-                hint="Check this device's clock, and 'ca_file' if the authority is your own",
-            )
-        refused = _TUNNEL_STATUS.search(str(cause)) if isinstance(cause, OSError) else None
-        if refused and not backoff.is_transient(status := int(refused[1])):
-            return FetchError(
-                f"the proxy answers {describe(status)}",
-                where=where,
-                hint=_HINTS[407] if status == 407 else "The proxy does not let us there",
-            )
-    return TransientError(f"no connection: {_reason(error)}")
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause that says something, in words of the operating system or ours."""
-    causes = list(_causes(error))
-    for cause in reversed(causes):
-        if words := _words(cause):
-            return words
-    return type(causes[-1]).__name__
-
-
-def _words(cause: BaseException) -> str:
-    """What one exception means; "" where it only wraps another."""
-    if isinstance(cause, socket.gaierror):
-        return f"the name is not known ({cause.strerror})"
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
-    if isinstance(cause, OSError) and cause.errno in errno.errorcode:
-        return os.strerror(cause.errno or 0)
-    return next((words for kinds, words in _WORDS if isinstance(cause, kinds)), "")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what is wrapped in it, outermost first.
-
-    requests and urllib3 keep the inner one in an argument or in ``reason`` as often as they chain.
-    """
-    seen: set[int] = set()
-    waiting: list[BaseException] = [error]
-    while waiting:
-        cause = waiting.pop(0)
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
-        waiting += [entry for entry in inner if isinstance(entry, BaseException)]
 
 
 def _text(location: str) -> str:
