@@ -44,9 +44,10 @@ class Run:
     def __init__(self, minutes: float, findings: Path) -> None:
         from tests.fuzz.harness import Sandbox  # noqa: PLC0415  (after the instrumentation)
 
+        # Before the sandbox becomes the working directory.
+        self._findings = findings.absolute()
         self._sandbox = Sandbox()
         self._end_s = minutes * 60.0
-        self._findings = findings.absolute()
         self._outcomes: collections.Counter[str] = collections.Counter()
         self._reported_s = 0.0
         signal.signal(signal.SIGVTALRM, _hangs)
@@ -114,15 +115,15 @@ def main() -> None:
     options = parser.parse_args()
     seed = time.time_ns() % 2**31 if options.seed is None else options.seed
     if options.replay is not None:
-        run = Run(1.0, options.findings)
-        run.try_out(options.replay.absolute().read_bytes())
+        data = options.replay.read_bytes()
+        Run(1.0, options.findings).try_out(data)
         print("fuzz: nothing found in it")
     elif options.blind or importlib.util.find_spec("atheris") is None:
         print(f"fuzz: without coverage, seed {seed}", flush=True)
         _blind(Run(options.minutes, options.findings), seed)
     else:
         print(f"fuzz: guided by coverage, seed {seed}", flush=True)
-        _guided(lambda: Run(options.minutes, options.findings), seed)
+        _guided(lambda: Run(options.minutes, options.findings), options.findings.absolute(), seed)
 
 
 def _blind(run: Run, seed: int) -> None:
@@ -134,7 +135,7 @@ def _blind(run: Run, seed: int) -> None:
         seed += 1
 
 
-def _guided(start: Callable[[], Run], seed: int) -> None:
+def _guided(start: Callable[[], Run], findings: Path, seed: int) -> None:
     atheris: Any = importlib.import_module("atheris")
     # Only what is imported in here reports which lines it runs.
     with atheris.instrument_imports(include=["updater"]):
@@ -149,7 +150,9 @@ def _guided(start: Callable[[], Run], seed: int) -> None:
     # What libFuzzer learns is kept outside of the sandbox, where nothing is looked for.
     with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as corpus:
         _sow(Path(corpus), seed)
-        arguments = ["-max_len=4096", "-rss_limit_mb=1024", "-timeout=60", "-verbosity=0"]
+        # libFuzzer's own limits count the wall's time, in which a busy machine may do nothing.
+        arguments = ["-max_len=4096", "-rss_limit_mb=1024", "-timeout=3600", "-verbosity=0",
+                     "-report_slow_units=3600", f"-artifact_prefix={findings}/"]  # fmt: skip
         atheris.Setup([sys.argv[0], *arguments, f"-seed={seed}", corpus], try_one)
         atheris.Fuzz()
 
