@@ -31,6 +31,9 @@ READS_MAX = 1000
 TEXT_MAX_CHARACTERS = 10_000
 """Of an error; a manifest's text has 4096 at most, and one is shown."""
 
+MEMORY = "/dev/shm"
+"""Where it is there, bundles are unpacked in memory: thousands of fsyncs are no good to a disk."""
+
 
 class Finding(Exception):  # noqa: N818  (nobody catches it: it is the fuzzer's result)
     """What never may happen did."""
@@ -69,7 +72,8 @@ class Sandbox:
     """A folder of its own, with an empty working directory and a staging folder in it."""
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="sitewatch-fuzz-"))
+        memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+        self.root = Path(tempfile.mkdtemp(prefix="sitewatch-fuzz-", dir=memory))
         self.staging = self.root / "staging"
         self._elsewhere = self.root / "elsewhere"
         self.staging.mkdir()
