@@ -150,6 +150,7 @@ def _guided(start: Callable[[], Run], findings: Path, seed: int) -> None:
     # What libFuzzer learns is kept outside of the sandbox, where nothing is looked for.
     with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as corpus:
         _sow(Path(corpus), seed)
+        findings.mkdir(parents=True, exist_ok=True)
         # libFuzzer's own limits count the wall's time, in which a busy machine may do nothing.
         arguments = ["-max_len=4096", "-rss_limit_mb=1024", "-timeout=3600", "-verbosity=0",
                      "-report_slow_units=3600", f"-artifact_prefix={findings}/"]  # fmt: skip
