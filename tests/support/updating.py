@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,10 @@ class Device:
         bundles.create(folder, out, version=version, key=keys.load_private(self.key))
         return out
 
-    def command(self, *arguments: str | Path) -> list[str]:
-        """The command line for a command on this store."""
+    def command(
+        self, *arguments: str | Path, program: Sequence[str] = ("-m", "updater")
+    ) -> list[str]:
+        """The command line for a command on this store; ``program`` may be one around it."""
         lines = []
         for name, values in self.sections.items():
             lines += [f"[{name}]"] if name else []
@@ -98,12 +101,12 @@ class Device:
         config = self.folder / "update.toml"
         config.write_text("\n".join(lines) + "\n")
         common = ("--config", config, "--store", self.store, "--keys", self.keys)
-        return [sys.executable, "-m", "updater", *map(str, (*arguments, *common))]
+        return [sys.executable, *program, *map(str, (*arguments, *common))]
 
-    def run(self, *arguments: str | Path) -> Answer:
+    def run(self, *arguments: str | Path, program: Sequence[str] = ("-m", "updater")) -> Answer:
         """Runs a command to its end, from a working directory that is none of its business."""
         done = subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, program=program),
             capture_output=True,
             text=True,
             check=False,

@@ -160,11 +160,14 @@ class Installation:
         return self._there_already(journal, last.digest)
 
     def _there_already(self, journal: Journal, digest: str) -> Installed | None:
-        """The answer where this very bundle is committed and current, or on probation."""
+        """The answer where this very bundle is committed and current, or on probation.
+
+        It has passed its self-test then, which for ``--offline`` is the verdict.
+        """
         last, good = journal.candidate, journal.committed
         if last is not None and last.state is State.ON_PROBATION and last.digest == digest:
             _log.info("%s is on probation already", last.version)
-            return self._installed(Result.ON_PROBATION, last)
+            return self._decide()
         current = self._store.current
         if good is not None and good.digest == digest and current == good:
             return Installed(Result.ALREADY_ACTIVE, good.version, good.digest)
