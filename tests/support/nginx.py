@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Sequence
@@ -11,7 +14,8 @@ from pathlib import Path
 
 from tests.support.mosquitto import find_program, free_port
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
+READY = "/nginx-is-ready"
 
 
 class Nginx:
@@ -74,6 +78,7 @@ class Nginx:
             f"root {self.root};",
             *([f"ssl_certificate {self._tls[0]};"] if self._tls else []),
             *([f"ssl_certificate_key {self._tls[1]};"] if self._tls else []),
+            f"location = {READY} {{ access_log off; return 204; }}",
             *server,
             "}",
             "}",
@@ -91,7 +96,10 @@ class Nginx:
         return self._access.read_text().splitlines() if self._access.exists() else []
 
     def start(self) -> None:
-        """Starts it and waits until it listens."""
+        """Starts it and waits until it answers.
+
+        Not only until it listens: a signal that comes before its workers are there is lost.
+        """
         assert self._process is None, "it runs already"
         with self._errors.open("ab") as log:
             self._process = subprocess.Popen(
@@ -100,8 +108,7 @@ class Nginx:
                 stderr=log,
             )
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        pid_file = self._folder / "nginx.pid"  # written when it listens
-        while not pid_file.exists() or not pid_file.read_text():
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self._process.kill()
                 self._process.wait()
@@ -115,7 +122,20 @@ class Nginx:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(START_TIMEOUT_S)
         self._process = None
-        (self._folder / "nginx.pid").unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        """Whether a worker answers, whatever its certificate."""
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            connection = socket.create_connection(("127.0.0.1", self.port), 5.0)
+            stack.callback(connection.close)
+            if self._tls:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                connection = stack.enter_context(context.wrap_socket(connection))
+            connection.sendall(f"GET {READY} HTTP/1.0\r\n\r\n".encode())
+            return connection.recv(4) == b"HTTP"
+        return False
 
     def __enter__(self) -> Nginx:
         self.start()
