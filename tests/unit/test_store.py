@@ -187,6 +187,22 @@ def test_reinstalling_a_kept_release(store: Store, made: dict[str, Bundle]) -> N
     assert found.previous.version == "2.0"
 
 
+@pytest.mark.parametrize("until", [State.ROLLED_BACK, State.ON_PROBATION])
+def test_without_a_floor_a_bad_first_release_makes_way_for_a_better_one(
+    tmp_path: Path, made: dict[str, Bundle], until: State
+) -> None:
+    store = Store(tmp_path / "bare", None)
+    install(store, made["1.0"], until=until)
+    assert running(store) == "1.0"  # there is nothing else
+    install(store, made["2.0"], until=State.FAILED)
+    assert running(store) == "1.0"
+    install(store, made["2.0"])
+    assert running(store) == "2.0"
+    assert store.journal.previous is None
+    recover(store)
+    assert [path.name for path in store.layout.releases.iterdir()] == [made["2.0"].name]
+
+
 def test_what_is_current_is_neither_replaced_nor_removed(
     store: Store, made: dict[str, Bundle]
 ) -> None:

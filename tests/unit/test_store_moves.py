@@ -61,6 +61,11 @@ def test_nothing_begins_while_another_is_on_probation(at: State) -> None:
         begin(journal(at))
 
 
+@pytest.mark.parametrize("at", sorted(states.CURRENT))
+def test_what_cannot_be_rolled_back_is_in_nobodys_way(at: State) -> None:
+    assert state(begin(Journal(candidate=candidate(at)))) is State.FETCHED
+
+
 @pytest.mark.parametrize("at", sorted(set(State) - states.CURRENT - states.FINAL))
 def test_nothing_begins_over_what_was_not_recovered(at: State) -> None:
     with pytest.raises(StateError, match="recover"):
@@ -142,10 +147,18 @@ def test_a_rollback_does_not_go_to_what_it_leaves() -> None:
 
 def test_nothing_to_go_back_to() -> None:
     alone = Journal(candidate=candidate(State.ON_PROBATION))
-    with pytest.raises(StateError, match="no other release"):
-        moves.roll_back(alone, reason="blind", exit_code=13, now=1.0)
-    with pytest.raises(StateError, match="no other release"):
-        moves.rollback_target(Journal(committed=GOOD))
+    for found in (alone, Journal(committed=GOOD)):
+        with pytest.raises(StateError, match="no other release"):
+            moves.rollback_target(found)
+    given_up = moves.roll_back(alone, reason="blind", exit_code=13, now=1.0)
+    assert (state(given_up), given_up.committed) == (State.ROLLED_BACK, None)
+    assert state(begin(given_up)) is State.FETCHED
+
+
+def test_a_release_that_ran_for_want_of_another_is_not_gone_back_to() -> None:
+    failed = Failure(GOOD.digest, "", GOOD.version, "blind", 1.0)
+    found = replace(journal(State.ON_PROBATION), failures=(failed,))
+    assert moves.commit(found, now=1.0).previous is None
 
 
 @pytest.mark.parametrize("at", sorted(set(State) - states.FINAL - {State.ON_PROBATION}))

@@ -188,9 +188,24 @@ def test_damage_on_probation_is_not_the_bundles_fault() -> None:
 
 
 def test_probation_with_nothing_to_go_back_to_stays() -> None:
-    alone = Journal(candidate=candidate(State.ON_PROBATION, starts=5))
+    alone = Journal(candidate=candidate(State.ON_PROBATION, starts=3))
     seen = Observed(link=NEW.path, whole=(NEW,), folders=(NEW.path,))
     assert plan(alone, seen).effects == ()
+
+
+def test_given_up_with_nothing_to_go_back_to_it_still_runs() -> None:
+    seen = Observed(link=NEW.path, whole=(NEW,), folders=(NEW.path,))
+    alone = Journal(candidate=candidate(State.ROLLED_BACK))
+    assert plan(alone, seen).effects == ()
+    assert plan(alone, seen).journal == alone
+
+
+def test_an_unproven_bundle_on_an_empty_store_does_not_run() -> None:
+    seen = Observed(link=None, whole=(NEW,), folders=(NEW.path,))
+    for state in (State.STAGED, State.FAILED):
+        planned = plan(Journal(candidate=candidate(state)), seen)
+        assert planned.effects[-1] == Remove(NEW.path)
+        assert planned.journal.committed is None
 
 
 def test_rolled_back_and_not_switched_is_finished() -> None:

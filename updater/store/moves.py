@@ -28,6 +28,9 @@ LIST_HINT = "'sitewatch-update list' shows those there are"
 def begin(journal: Journal, *, source: str, archive_sha256: str, now: float) -> Journal:
     """A new candidate, FETCHED: its archive is there and has the checksum promised.
 
+    It may take the place of one on probation only where nothing is committed: that one can neither
+    be rolled back nor, perhaps, be proven, and must not be in the way of a better one.
+
     Args:
         journal: the old one.
         source: file or URL, without credentials.
@@ -39,12 +42,13 @@ def begin(journal: Journal, *, source: str, archive_sha256: str, now: float) -> 
         StateError: another candidate is under way, left by a run that was not recovered.
     """
     under_way = journal.candidate
-    if under_way is not None and under_way.state in states.CURRENT:
+    on_trial = under_way is not None and under_way.state in states.CURRENT
+    if under_way is not None and on_trial and journal.committed is not None:
         raise BusyError(
             f"{under_way.version} is on probation",
             hint="Wait for its verdict, confirm it or roll it back",
         )
-    if under_way is not None and under_way.state not in states.FINAL:
+    if under_way is not None and not on_trial and under_way.state not in states.FINAL:
         raise StateError(
             f"{under_way.version or 'a bundle'} is {under_way.state}",
             where="candidate",
@@ -163,6 +167,8 @@ def roll_back(
     """ROLLED_BACK: the candidate was, or may have been, current, and is given up.
 
     The switch back follows from the journal: :meth:`updater.store.store.Store.recover` makes it.
+    Where nothing was ever committed there is nothing to switch to; the next installation is free
+    to begin all the same.
 
     Args:
         journal: the old one.
@@ -175,19 +181,16 @@ def roll_back(
         to: where it goes, if not to the committed one.
 
     Raises:
-        StateError: the candidate is neither ACTIVATED nor ON_PROBATION, or there is nothing to go
-            back to.
+        StateError: the candidate is neither ACTIVATED nor ON_PROBATION, or ``to`` is itself.
     """
     candidate = _given_up(journal, Step.ROLL_BACK, reason)
-    target = to or rollback_target(journal)
-    if target.digest == candidate.digest:
-        raise StateError(f"{target.name} is what is to be left", where="candidate")
+    if to is not None and to.digest == candidate.digest:
+        raise StateError(f"{to.name} is what is to be left", where="candidate")
     event = _event(candidate, action, outcome, exit_code=exit_code, now=now)
     found = _closed(journal, candidate, event, remember=remember)
-    before = found.committed
-    if before is None or target.path == before.path:
-        return replace(found, committed=target)
-    return replace(found, committed=target, previous=before, failures=_without(found, target))
+    if to is None or (found.committed is not None and to.path == found.committed.path):
+        return found
+    return replace(found, committed=to, previous=found.committed, failures=_without(found, to))
 
 
 def leave(journal: Journal, target: Release, *, reason: str, now: float) -> Journal:
@@ -285,6 +288,8 @@ def promote(journal: Journal, release: Release) -> Journal:
     """A release becomes the committed one, and the newest; no word about candidate or history."""
     old = journal.committed
     previous = journal.previous if old is None or old.digest == release.digest else old
+    if previous is not None and _failed(journal, previous):
+        previous = None  # it ran for want of another one
     kept = [each for each in journal.releases if each.path != release.path]
     return replace(
         journal,
@@ -366,6 +371,11 @@ def _event(
         exit_code=exit_code,
         at_unix_s=now,
     )
+
+
+def _failed(journal: Journal, release: Release) -> bool:
+    floor = release.origin is Origin.FLOOR
+    return not floor and any(each.digest == release.digest for each in journal.failures)
 
 
 def _without(journal: Journal, release: Release) -> tuple[Failure, ...]:

@@ -43,7 +43,7 @@ def look(layout: Layout, floor: Path | None, *, thorough: bool = False) -> Obser
     Raises:
         StorageError: something cannot be read for a reason that is not its own damage.
     """
-    folders = [release_path(name) for name in _names(layout.releases)]
+    folders = [release_path(name) for name in names(layout.releases)]
     found = [_bundle(layout.root, path, thorough) for path in folders]
     return Observed(
         link=link_text(layout.current),
@@ -66,6 +66,20 @@ def link_text(link: Path) -> str | None:
         if error.errno in DAMAGE or error.errno == errno.EINVAL:
             return None
         raise _unreadable(error, link) from error
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder, sorted; none where there is no folder.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(error, folder) from error
 
 
 def read_release(folder: Path, *, path: str, origin: Origin, thorough: bool = False) -> Release:
@@ -144,24 +158,15 @@ def _check_sizes(folder: Path, manifest: Manifest) -> int:
 
 def _litter(layout: Layout) -> tuple[str, ...]:
     """What writes that did not end left behind; harmless under the lock, since no other writes."""
-    staged = [f"{layout.staging.name}/{name}" for name in _names(layout.staging)]
+    staged = [f"{layout.staging.name}/{name}" for name in names(layout.staging)]
     reports = layout.reports.name
-    halves = [f"{reports}/{name}" for name in _names(layout.reports) if name.startswith(".")]
+    halves = [f"{reports}/{name}" for name in names(layout.reports) if name.startswith(".")]
     temporary = (f".{JOURNAL_NAME}.", NEW_LINK_NAME)
     return (
-        *(name for name in _names(layout.root) if name.startswith(temporary)),
+        *(name for name in names(layout.root) if name.startswith(temporary)),
         *halves,
         *staged,
     )
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _unreadable(error, folder) from error
 
 
 def _unreadable(error: OSError, path: Path) -> StorageError:

@@ -270,8 +270,8 @@ class Store:
             StorageError: the disk refuses.
         """
         self._require_lock()
-        for path in sorted(self.layout.downloads.glob("*")):
-            self._disk.delete(path)
+        for name in observe.names(self.layout.downloads):
+            self._disk.delete(self.layout.downloads / name)
 
     def _folders(self) -> tuple[Path, ...]:
         layout = self.layout
@@ -338,9 +338,9 @@ class Store:
         known |= {release_name(each.version, each.digest) for each in journal.failures}
         if journal.candidate is not None:
             known.add(release_name(journal.candidate.version, journal.candidate.digest))
-        for path in sorted(self.layout.reports.glob("*.json")):
-            if path.stem not in known:
-                self._disk.delete(path)
+        for name in observe.names(self.layout.reports):
+            if name.endswith(".json") and name.removesuffix(".json") not in known:
+                self._disk.delete(self.layout.reports / name)
 
     def _describe(self, folder: Path, manifest: Manifest) -> Release:
         path = folder / MANIFEST_NAME
