@@ -70,8 +70,9 @@ def check_markable(folder: Path) -> None:
         StorageError: it may not.
     """
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        user = f"user {os.geteuid()}"
         raise StorageError(
-            f"user {os.geteuid()} cannot read and write it" if _exists(folder) else "no such folder",
+            f"{user} cannot read and write it" if _exists(folder) else "no such folder",
             where=str(folder),
             hint="Check the path, and that the user's own group is the folder's, with rwx",
         )
