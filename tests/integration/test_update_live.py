@@ -153,6 +153,17 @@ def test_swapped_classes_do_not_pass_the_self_test(
     assert_back(device, running)
 
 
+def test_a_threshold_that_lets_everything_through_does_not_pass_the_self_test(
+    device: Device, bundle: Path
+) -> None:
+    iou = manifests.read(bundle).thresholds.iou
+    loud = changed(bundle, device.folder / "work", thresholds=Thresholds(0.01, iou))
+    answer = device.run("install", device.packed(loud, "1.1"))
+    assert answer.code == 9
+    assert "that is not there" in answer.last_line
+    assert device.status()["current"]["version"] == "1.0"
+
+
 @pytest.mark.parametrize("damage", ["weights", "classes", "deaf"])
 def test_what_the_golden_pictures_let_through_is_rolled_back_on_probation(
     device: Device, running: Running, bundle: Path, damage: str
