@@ -17,7 +17,7 @@ from daemon.config import ModelConfig
 from daemon.detection.detector import Detector
 from daemon.sources.folder import read_picture
 from daemon.sources.picture import ArrayPicture
-from daemon.swap.comparison import Tally, compare
+from daemon.swap.comparison import Places, Tally, compare
 
 CLASSES = ("helmet", "head", "person")
 SCORE = 0.4
@@ -61,8 +61,9 @@ def measure(models: list[Path], pictures: list[Path]) -> dict[tuple[Path, Path],
         for old, new in tallies:
             # A photograph has no frame before it: all that the predecessor finds is stable.
             tallies[old, new] += compare(
-                found[old], found[old], found[new], predecessor_score=SCORE, running_score=SCORE
-            )
+                found[old], found[old], found[new], Places(),
+                predecessor_score=SCORE, running_score=SCORE,
+            )  # fmt: skip
     return tallies
 
 
