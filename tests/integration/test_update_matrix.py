@@ -19,6 +19,7 @@ import pytest
 from tests.support.struck_update import Fault
 from tests.support.updating import Device
 from updater.bundle import verify_folder
+from updater.store import states
 from updater.store.states import State
 
 INSTALL = ("install", "{3.0}", "--offline")
@@ -151,3 +152,15 @@ def test_a_fault_in_the_step_after_a_state(device: Device, state: State, fault: 
         assert answer.last_line.startswith("sitewatch-update: ")
     if found.again == 0:
         assert device.status()["current"]["state"] == "committed"
+
+
+@pytest.mark.parametrize(("state", "fault"), list(product(sorted(states.CURRENT), Fault)))
+def test_a_fault_with_nothing_to_go_back_to(device: Device, state: State, fault: Fault) -> None:
+    """The first installation of all is done by the same command once more."""
+    shutil.rmtree(device.store)
+    command = named(device, INSTALL)
+    answer = device.run(*command, program=("-m", "tests.support.struck_update", state, fault))
+    assert answer.code == (DISK if fault is Fault.ERROR else KILL)
+    assert device.run(*command).code == 0
+    assert current(device) == "3.0"
+    assert device.status()["current"]["state"] == "committed"

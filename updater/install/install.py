@@ -340,9 +340,12 @@ class Installation:
         journal = self._store.journal
         reason = " ".join(str(error).split())
         own = journal.candidate if self._has_begun else None
-        if own is None or own.state in states.FINAL:
+        # Where nothing was ever committed it stays on probation: there is nothing to go back to,
+        # and the disk that failed says nothing against it.
+        stays = own is not None and own.state in states.CURRENT and journal.committed is None
+        if own is None or stays or own.state in states.FINAL:
             event = self._event(Outcome.FAILED, reason=reason, exit_code=error.exit_code)
-            self._store.write(moves.record(journal, event))
+            self._store.settle(moves.record(journal, event))
             return
         give_up = moves.roll_back if own.state in states.CURRENT else moves.fail
         self._store.settle(
