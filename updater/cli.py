@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from updater import privileges, settings
 from updater.commands import COMMANDS
 from updater.commands.context import Context
-from updater.errors import SitewatchError, StorageError, UsageError
+from updater.errors import DISK_ERRORS, SitewatchError, StorageError, UsageError
 from updater.settings import UpdateConfig
 from updater.version import VERSION
 
@@ -59,6 +59,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SitewatchError as error:
         print(f"sitewatch-update: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # As for the daemon's commands: the reader of our output went away.
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        # Wherever it strikes: looking whether a file is there reads the disk, too.
+        where = error.filename or "the store"
+        print(f"sitewatch-update: {where}: {error.strerror}. Check the disk", file=sys.stderr)
+        return StorageError.exit_code
     except KeyboardInterrupt:
         print("sitewatch-update: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -25,7 +25,11 @@ its own outside this tree; a foreign exception is wrapped where our code first m
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
+
+DISK_ERRORS = frozenset({errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT})
+"""``errno`` of what only a disk does: damaged, full, read-only, its quota used up."""
 
 
 class SitewatchError(Exception):

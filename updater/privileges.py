@@ -10,7 +10,6 @@ below folders that the account cannot enter.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import pwd
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from updater import linux, ownership
-from updater.errors import PrivilegeError, StorageError
+from updater.errors import DISK_ERRORS, PrivilegeError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +33,6 @@ NOBODY_ID = 65534
 
 UMASK = 0o022
 """The daemon is another account and reads the store."""
-
-DISK_ERRORS = frozenset({errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT})
-"""They say nothing about rights; any other error of handing over the store does."""
 
 MODULE_HINT = "Report this: the updater went on without reading anything"
 
