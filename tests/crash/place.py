@@ -52,9 +52,11 @@ class Common:
 
     Attributes:
         folder: of all.
+        url: of a server that has the bundles, too; "" for none.
     """
 
     folder: Path
+    url: str = ""
 
     @property
     def code(self) -> Path:
@@ -122,12 +124,11 @@ class Place:
         config = self.folder / "update.toml"
         if not config.exists():
             config.write_text(self._configuration())
-        names = {version.stem: str(version) for version in self.common.folder.glob("*.zip")}
-        named = [names[text[1:-1]] if text.startswith("{") else text for text in arguments]
         return [
-            *named, "--config", str(config), "--store", str(self.store), "--keys",
-            str(self.common.keys),
-        ]  # fmt: skip
+            *map(self._named, arguments),
+            *("--config", str(config), "--store", str(self.store)),
+            *("--keys", str(self.common.keys)),
+        ]
 
     def succeed(self, *arguments: str) -> Answer:
         """Runs a command that must succeed."""
@@ -191,6 +192,13 @@ class Place:
         at = touching[number - 1].number
         answer, _ = self.traced(*arguments, options=killing(call, at))
         assert answer.code < 0, answer.err
+
+    def _named(self, text: str) -> str:
+        """``{1.0}`` is the file with that bundle, ``{url:1.0}`` its address."""
+        if not text.startswith("{"):
+            return text
+        scheme, _, version = text.strip("{}").rpartition(":")
+        return f"{self.common.url}/{version}.zip" if scheme else str(self.common.bundle(version))
 
     def _configuration(self) -> str:
         # The device's kind is given: what it says of itself is read outside of the store.

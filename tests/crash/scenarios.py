@@ -18,7 +18,8 @@ class Scenario:
     Attributes:
         name: for people.
         prepare: brings the store to where the command finds it.
-        command: its arguments; ``{4.0}`` stands for that version's bundle.
+        command: its arguments; ``{4.0}`` stands for that version's bundle, ``{url:4.0}`` for its
+            address.
         before: version that is current before it; "" for none.
         after: version that is current when it, or a repetition of it, has succeeded.
         settings: of the configuration's top level.
@@ -92,6 +93,9 @@ SCENARIOS = (
     Scenario(
         "install, pending", _installed("1.0"), ("install", "{2.0}"), "1.0", "2.0",
         ends="on_probation",
+    ),
+    Scenario(
+        "install, fetched", _installed("1.0"), ("install", "{url:2.0}", "--offline"), "1.0", "2.0"
     ),
     Scenario("rollback", _installed("1.0", "2.0"), ("rollback",), "2.0", "1.0"),
     Scenario("rollback of a trial", _on_trial(), ("rollback",), "2.0", "1.0"),

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.crash.check import BadError
 from tests.crash.place import Answer, Common, Place, failing, killing
 from tests.crash.points import Point, is_at, points
 from tests.crash.scenarios import BUNDLES, SCENARIOS, Scenario, place_for
+from tests.support.nginx import Nginx
 from updater.errors import StateError, StorageError
 from updater.store.journal import JOURNAL_NAME
 
@@ -81,13 +82,19 @@ class Sweep:
         self._pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
         common = folder / "common"
         common.mkdir()
-        self._common = self._pool.submit(Common.make, common, BUNDLES).result()
+        made = self._pool.submit(Common.make, common, BUNDLES).result()
+        self._server = Nginx(folder / "nginx")
+        for version in BUNDLES:
+            shutil.copy(made.bundle(version), self._server.root)
+        self._common = replace(made, url=self._server.url)
 
     def __enter__(self) -> Sweep:
+        self._server.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._server.stop()
 
     def find(self, scenarios: Sequence[Scenario]) -> dict[str, list[Point]]:
         """Makes scenarios ready and runs each once undisturbed; their points, by their names."""
