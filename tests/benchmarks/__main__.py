@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks latency|crowd|memory|still|swap``: one JSON object as result."""
+"""``python -m tests.benchmarks NAME``: one JSON object as result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.paths import default_bundle
-from tests.benchmarks import latency, memory, still, swap
+from tests.benchmarks import install, latency, memory, still, swap
 
 MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "latency": latency.measure,
@@ -19,6 +19,7 @@ MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "memory": memory.measure,
     "still": still.measure,
     "swap": swap.measure,
+    "install": install.measure,
 }
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(MEASURES))
     parser.add_argument("--model", type=Path, help="bundle folder (default: the shipped one)")
-    parser.add_argument("--amount", type=int, help="frames; events for latency; changes for swap")
+    parser.add_argument("--amount", type=int, help="frames, events, changes or rounds")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sitewatch-") as folder:
         result = MEASURES[arguments.name](
