@@ -18,6 +18,7 @@ from updater.commands import COMMANDS
 from updater.commands.context import Context
 from updater.errors import DISK_ERRORS, SitewatchError, StorageError, UsageError
 from updater.settings import UpdateConfig
+from updater.trust import keys
 from updater.version import VERSION
 
 EPILOG = """\
@@ -44,6 +45,8 @@ COMMON = (
      "it is named"),
     ("user", "NAME", "account to run as when started by root"),
 )  # fmt: skip
+
+_log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -86,6 +89,9 @@ def _context(arguments: argparse.Namespace, stack: ExitStack) -> Context:
     for name in arguments.inputs:
         if (path := _input_path(getattr(arguments, name))) is not None:
             opened[name] = stack.enter_context(_open(path))
+    ring = keys.load(config.keys) if arguments.needs_keys else keys.KeyRing()
+    for warning in ring.warnings:
+        _log.warning("%s", warning)
     if not arguments.keeps_rights:
         user = arguments.user or config.user
         store = config.store if arguments.needs_store else None
@@ -96,6 +102,7 @@ def _context(arguments: argparse.Namespace, stack: ExitStack) -> Context:
         floor=floor,
         as_json=getattr(arguments, "json", False),
         opened=opened,
+        ring=ring,
     )
 
 
@@ -169,8 +176,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sitewatch {VERSION}")
     parser.set_defaults(
-        inputs=(), keeps_rights=False, needs_store=True, **{name: None for name, *_ in COMMON}
-    )
+        inputs=(), keeps_rights=False, needs_store=True, needs_keys=False,
+        **{name: None for name, *_ in COMMON},
+    )  # fmt: skip
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add_parser in COMMANDS:
         add_parser(subparsers)

@@ -19,6 +19,7 @@ from updater import settings
 from updater.commands import bundle, keys
 from updater.commands.context import Context
 from updater.errors import BundleError, ConfigError, SitewatchError, TrustError, UsageError
+from updater.trust.keys import KeyRing, load
 
 MAIN = "import sys; from updater.cli import main; sys.exit(main())"
 
@@ -47,7 +48,8 @@ class Line:
                 name: stack.enter_context(getattr(parsed, name).open("rb"))
                 for name in parsed.inputs
             }
-            context = Context(config, None, getattr(parsed, "json", False), opened)
+            ring = load(self.keys) if getattr(parsed, "needs_keys", False) else KeyRing()
+            context = Context(config, None, getattr(parsed, "json", False), opened, ring)
             assert parsed.run(parsed, context) == 0
         return self._capsys.readouterr().out
 

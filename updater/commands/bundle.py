@@ -80,7 +80,7 @@ def create(arguments: argparse.Namespace, context: Context) -> int:
 
 def show(arguments: argparse.Namespace, context: Context) -> int:
     """Prints what a bundle is."""
-    ring = _ring(context)
+    ring = context.ring
     try:
         examined = _examined(arguments, context, ring, require_signature=False)
         signed = signature_text(examined.signer)
@@ -109,7 +109,7 @@ def show(arguments: argparse.Namespace, context: Context) -> int:
 
 def verify(arguments: argparse.Namespace, context: Context) -> int:
     """Checks a bundle as an installation would, up to the rules about this device."""
-    ring = _ring(context)
+    ring = context.ring
     required = context.settings.require_signature and not arguments.unsigned
     if ring.keys:
         examined = _examined(arguments, context, ring, require_signature=required)
@@ -165,13 +165,6 @@ def signature_text(signer: Signer | None) -> str:
     if signer is None:
         return "not signed"
     return f"signed by key {signer.key_id}" + (f" ({signer.comment})" if signer.comment else "")
-
-
-def _ring(context: Context) -> KeyRing:
-    ring = keys.load(context.settings.keys)
-    for warning in ring.warnings:
-        log.warning("warning: %s", warning)
-    return ring
 
 
 def _examined(
@@ -248,3 +241,4 @@ class _BundleAction(argparse.Action):
         setattr(namespace, self.dest, path)
         namespace.inputs = () if path.is_dir() else (self.dest,)
         namespace.needs_store = False
+        namespace.needs_keys = True

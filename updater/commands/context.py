@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from updater.settings import UpdateConfig
+from updater.trust.keys import KeyRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,15 @@ class Context:
         as_json: results are printed as one JSON object.
         opened: files named in arguments, opened before rights were given up, by the argument's
             name: what only root may read is opened by root and parsed by somebody else.
+        ring: the trusted keys, for the commands that ask for them (``needs_keys``). Root's own
+            files, read by root: their folder may be closed to others.
     """
 
     settings: UpdateConfig
     floor: Path | None
     as_json: bool
     opened: Mapping[str, BinaryIO] = field(default_factory=dict)
+    ring: KeyRing = field(default_factory=KeyRing)
 
 
 Command = Callable[[argparse.Namespace, Context], int]

@@ -59,7 +59,9 @@ def add_parser(subparsers: Any) -> None:
     add("--allow-downgrade", action="store_true", help="accept an older version")
     add("--retry", action="store_true", help="accept a bundle that failed here before")
     add("--json", action="store_true", help="print the result as one JSON object")
-    install_.set_defaults(run=install, inputs=("source", "token_file", "api_key_file"))
+    install_.set_defaults(
+        run=install, needs_keys=True, inputs=("source", "token_file", "api_key_file")
+    )
 
     wait_ = subparsers.add_parser(
         "wait",
@@ -92,7 +94,7 @@ def install(arguments: argparse.Namespace, context: Context) -> int:
         retry=arguments.retry,
     )
     store = Store(context.settings.store, context.floor)
-    tools = Tools(prove=_prove, progress=fetch.progress_on(sys.stderr))
+    tools = Tools(ring=context.ring, prove=_prove, progress=fetch.progress_on(sys.stderr))
     installed = Installation(request, context.settings, store, tools).run()
     print(_as_json(installed) if context.as_json else _line(installed))
     return 0

@@ -32,8 +32,8 @@ from updater.store import moves, states
 from updater.store.journal import Candidate, Event, Journal, Outcome, release_name
 from updater.store.states import State, Step
 from updater.store.store import Store, open_recovered
-from updater.trust import keys
 from updater.trust.examination import Examined, examine
+from updater.trust.keys import KeyRing
 from updater.trust.rules import DeviceFacts, check_installable, check_not_failed
 
 HASH_CHUNK_BYTES = 1 << 20
@@ -107,11 +107,13 @@ class Tools:
     """What the flow calls; a test may put another one in a part's place.
 
     Attributes:
+        ring: the trusted keys.
         prove: runs the self-test of an unpacked bundle within limits, and keeps its report.
         world: clock and daemon, for the probation.
         progress: told of the download.
     """
 
+    ring: KeyRing
     prove: Callable[[Path, SelfTestLimits, Path], None]
     world: World = REAL_WORLD
     progress: fetch.Progress | None = None
@@ -222,11 +224,10 @@ class Installation:
     def _from_archive(self, journal: Journal, file: BinaryIO, sha256: str) -> Installed:
         source = fetch.shown(self._request.source)
         with self._timed("verify"):
-            ring = keys.load(self._config.keys)
-            for warning in ring.warnings:
-                _log.warning("%s", warning)
             archive = archives.open_archive(file, where=source)
-            examined = examine(archive, ring, require_signature=self._config.require_signature)
+            examined = examine(
+                archive, self._tools.ring, require_signature=self._config.require_signature
+            )
         if examined.signer is None:
             _log.warning("%s: NOT SIGNED, and this device's configuration allows it", source)
         found = self._there_already(journal, examined.digest)
