@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections import Counter
@@ -39,6 +40,8 @@ def main() -> int:
                         help="each error at each point, not one after the other")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
+    # As an exception, so that the server and the other processes end, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began_s = time.monotonic()
     with workplace() as folder:
         if arguments.kind == "powercut":
