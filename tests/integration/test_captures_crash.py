@@ -21,6 +21,8 @@ from updater import captures as stored
 from updater.capturelock import locked
 from updater.errors import StorageError
 
+pytestmark = pytest.mark.once
+
 KILLS = 30
 MAX_FILES = 10
 PURGES = 15

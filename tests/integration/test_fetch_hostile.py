@@ -16,6 +16,8 @@ from updater.errors import FetchError, SitewatchError
 from updater.fetch import Timing, fetch
 from updater.fetch.part import CHUNK_BYTES
 
+pytestmark = pytest.mark.once
+
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 ONCE = replace(POLICY, retries=0)

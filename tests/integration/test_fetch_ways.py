@@ -17,6 +17,8 @@ from tests.support.raw_server import RawServer
 from updater.errors import ConfigError, FetchError
 from updater.fetch import Credentials
 
+pytestmark = pytest.mark.once
+
 CONTENT = b"bundle" * 10_000
 SHA = hashlib.sha256(CONTENT).hexdigest()
 TOKEN = Credentials("Authorization", "Bearer hunter2")

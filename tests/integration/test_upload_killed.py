@@ -22,6 +22,8 @@ from tests.support.s3_server import BUCKET, DESTINATION, DEVICE, PREFIX, Key, S3
 from tests.support.uploads import Uploader, fill, keys_of, marked
 from updater import captures as stored
 
+pytestmark = pytest.mark.once
+
 VALUES = (0.3, 0.9)
 POINTS = ("head", "body", "stored", "answered")
 RANDOM_KILLS = 8

@@ -24,6 +24,8 @@ from updater.upload.body import Pace, PacedBody
 from updater.upload.item import Item
 from updater.upload.s3 import Bucket
 
+pytestmark = pytest.mark.once
+
 FOLDER = f"{PREFIX}/{DEVICE}"
 THERE = f"{FOLDER}/2026/11/22/there.jpg"
 CONTENT = b"what was there before"

@@ -15,6 +15,8 @@ from updater import archive, staging
 from updater.trust import rules
 from updater.trust.key import PublicKey
 
+pytestmark = pytest.mark.once
+
 ARCHIVES = 1500
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -31,6 +32,8 @@ from updater.store.layout import DAMAGED_MAX
 from updater.store.reader import active
 from updater.store.states import State
 from updater.store.store import Store, open_recovered
+
+pytestmark = pytest.mark.once
 
 MEMORY = Path("/dev/shm")
 

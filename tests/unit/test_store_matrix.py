@@ -11,6 +11,8 @@ from tests.support.faults import Fault
 from tests.support.state_matrix import Point, Scenario, Workshop
 from updater.store.states import State
 
+pytestmark = pytest.mark.once
+
 RESULTS: dict[tuple[str, int, Fault], str] = {}
 CASES = [(scenario, point, fault) for scenario, point in state_matrix.points() for fault in Fault]
 

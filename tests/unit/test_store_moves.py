@@ -11,6 +11,8 @@ from updater.store import moves, states
 from updater.store.journal import Failure, Journal, Outcome
 from updater.store.states import State, Step
 
+pytestmark = pytest.mark.once
+
 
 def state(found: Journal) -> State:
     assert found.candidate is not None

@@ -14,6 +14,8 @@ from updater.store.journal import Journal, Origin, Outcome, Release
 from updater.store.recovery import Delete, Observed, Plan, Remove, Switch, Write
 from updater.store.states import CURRENT, FINAL, State
 
+pytestmark = pytest.mark.once
+
 ELSEWHERE = "/home/somebody/model"
 LINKS = (NEW.path, GOOD.path, OLD.path, FLOOR.path, ELSEWHERE, None)
 RELEASES = (FLOOR, OLD, GOOD, NEW)

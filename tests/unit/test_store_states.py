@@ -8,6 +8,8 @@ from updater.errors import StateError
 from updater.store import states
 from updater.store.states import FINAL, State, Step
 
+pytestmark = pytest.mark.once
+
 # Every state and what each step makes of it; "-" is refused.
 TABLE = """
                verify     stage   test    activate   switch        commit     fail    roll_back
