@@ -14,7 +14,9 @@ class_flip          a person's head changes from helmet to bare,  the weaker of 
                     or back, within 5 s                           certainties
 blinking            a person surely seen is missed for one or     the weaker of the scores before
                     two frames, away from the border              and after
-model_disagreement  one model finds what another does not         the score of what was found
+model_disagreement  one model is sure of what another does not    the score of what was found; 1
+                    find, or one of a helmet and another of a     where it is helmet against head
+                    head
 random              by chance, at a rate                          0.5
 requested           somebody asked                                1
 =================== ============================================= ==============================
@@ -29,7 +31,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from daemon.detection.detections import Detections
+from daemon.detection.detections import HEAD, HELMET, Detections
 from daemon.detection.iou import iou_matrix
 from daemon.frames import Box
 from daemon.tracking.tracks import Evidence, Track
@@ -54,6 +56,13 @@ BORDER_FRACTION = 0.03
 """Of the picture's side. Who is nearer to the border is on the way in or out, not missed."""
 
 DISAGREEMENT_IOU = 0.5
+"""Overlap from which boxes of two models are at the same place, as in the usual evaluations."""
+
+CONTRARY = {HELMET: HEAD, HEAD: HELMET}
+CONTRADICTION_VALUE = 1.0
+"""Helmet against head is alarm or no alarm; two models that are sure of one each leave it as open
+as a score where the rules cut."""
+
 RANDOM_VALUE = 0.5
 REQUESTED_VALUE = 1.0
 RANDOM_MAX_GAP_S = 60.0
@@ -224,23 +233,45 @@ def near_border(box: Box, width: int, height: int) -> bool:
     )
 
 
-def disagreements(first: Detections, second: Detections, least_score: float) -> tuple[Subject, ...]:
-    """What one model finds and the other does not, most valuable first.
+def disagreements(
+    first: Detections, second: Detections, *, first_score: float, second_score: float
+) -> tuple[Subject, ...]:
+    """What one model is sure of and the other does not see, or sees otherwise; most valuable first.
+
+    Two cases count. An object is *unseen* if the other model has its class there at no score. A
+    helmet and a head at one place *contradict* each other if each model is sure of one of them and
+    not of the other's, whatever else it has there: both are subjects then.
 
     Args:
-        first: of the frame.
-        second: of the same frame, by another model.
-        least_score: detections under it count as not found; a partner may have any score.
+        first: of the frame, at every score it reports.
+        second: of the same frame by another model, likewise. Classes are compared by name.
+        first_score: from where on the first is sure.
+        second_score: from where on the second is.
+
+    Returns:
+        Unseen objects with their score as value, contradictions with
+        :data:`CONTRADICTION_VALUE`.
     """
-    same_class = np.asarray(
-        [[a == b for b in _class_names(second)] for a in _class_names(first)], dtype=bool
-    ).reshape(len(first), len(second))
-    partners = (iou_matrix(first.boxes, second.boxes) >= DISAGREEMENT_IOU) & same_class
+    names, other_names = _class_names(first), _class_names(second)
+    contrary = np.array([CONTRARY.get(name, "") for name in names], dtype=str)
+    overlap = iou_matrix(first.boxes, second.boxes) >= DISAGREEMENT_IOU
+    partners = overlap & (np.array(names, dtype=str)[:, np.newaxis] == np.array(other_names, str))
+    opposite = overlap & (contrary[:, np.newaxis] == np.array(other_names, str))
+    sure = (first.scores >= first_score)[:, np.newaxis]
+    other_sure = second.scores >= second_score
+    shared = (partners & other_sure).any(axis=1, keepdims=True)
+    other_shared = (partners & sure).any(axis=0)
+    contradicting = opposite & sure & other_sure & ~shared & ~other_shared
     return _best_first(
-        Subject(found.class_name, found.box, found.score)
-        for model, has_partner in ((first, partners.any(axis=1)), (second, partners.any(axis=0)))
-        for found, partnered in zip(model, has_partner.tolist(), strict=True)
-        if found.score >= least_score and not partnered
+        Subject(found.class_name, found.box, CONTRADICTION_VALUE if contradicts else found.score)
+        for model, least_score, axis in ((first, first_score, 1), (second, second_score, 0))
+        for found, contradicts, seen in zip(
+            model,
+            contradicting.any(axis=axis).tolist(),
+            partners.any(axis=axis).tolist(),
+            strict=True,
+        )
+        if contradicts or (found.score >= least_score and not seen)
     )
 
 

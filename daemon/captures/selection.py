@@ -7,10 +7,12 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from daemon.captures import reasons
+from daemon.captures.disagreement import Disagreement
 from daemon.captures.phash import hamming, phash
 from daemon.captures.reasons import BLINK_MAX_FRAMES, CaptureReason, Sighting, Subject
 from daemon.config import CapturesConfig
@@ -25,6 +27,10 @@ REMEMBERED = 64
 
 SAME_SUBJECT_IOU = 0.5
 """Overlap from which a box of the same class is the one that was kept before."""
+
+DECIDED = 512
+"""Frames remembered as chosen, so that none is kept twice: a blink is known two frames later, a
+disagreement of two models after seconds (512 are 17 s if each of 30 frames a second is chosen)."""
 
 UNREPEATED = frozenset({CaptureReason.RANDOM, CaptureReason.REQUESTED})
 """Reasons for which a duplicate is wanted: refusing repeated scenes would bias a random sample
@@ -51,12 +57,13 @@ class CaptureDecision:
     """A picture worth keeping.
 
     Attributes:
-        frame: the frame to keep: the one just seen, or for a blink the one before in which
-            somebody was missed.
+        frame: the frame to keep: the one just seen, for a blink the one before in which
+            somebody was missed, for a disagreement one that was compared in the meantime.
         detections: of that frame.
         reasons: why, at least one, most valuable first.
         value: all reasons together, 0 to 1.
         phash: perceptual hash of that frame.
+        other: detections of a second model on that frame, where two were compared.
     """
 
     frame: Frame
@@ -64,6 +71,7 @@ class CaptureDecision:
     reasons: tuple[ReasonFound, ...]
     value: float
     phash: int
+    other: Detections | None = None
 
     def has(self, reason: CaptureReason) -> bool:
         """Whether this is one of the reasons."""
@@ -88,6 +96,22 @@ class Kept:
     subjects: tuple[Subject, ...]
 
 
+class _Looked(Protocol):
+    """A frame that was looked at, with its hash."""
+
+    @property
+    def frame(self) -> Frame:
+        """The frame."""
+
+    @property
+    def detections(self) -> Detections:
+        """What the running model found."""
+
+    @property
+    def phash(self) -> int:
+        """Perceptual hash of the frame."""
+
+
 class _Seen:
     """A frame that was looked at; its hash is computed once, and only if somebody asks."""
 
@@ -109,6 +133,8 @@ class CaptureSelector:
     reason and whose subjects overlap subjects of the same class in that one. The hash alone would
     refuse nearly everything a fixed camera sees; the boxes alone would refuse a camera that was
     turned. So a lamp that looks like a helmet is kept once, and again when the light changes.
+
+    Used by one thread, the loop's.
 
     State: the pictures remembered for each reason, a few sightings of each living track, and at
     most one earlier frame (for blinks). Deterministic for a given random source.
@@ -134,7 +160,7 @@ class CaptureSelector:
         }
         self._sightings: dict[int, deque[Sighting]] = {}
         self._held: _Seen | None = None
-        self._decided: deque[int] = deque(maxlen=BLINK_MAX_FRAMES + 1)
+        self._decided: deque[int] = deque(maxlen=DECIDED)
         self._last_media_time_s: float | None = None
 
     def configure(self, config: CapturesConfig) -> None:
@@ -154,7 +180,6 @@ class CaptureSelector:
         small: RgbImage,
         *,
         requested: bool = False,
-        other: Detections | None = None,
     ) -> CaptureDecision | None:
         """Whether to keep a picture now.
 
@@ -164,7 +189,6 @@ class CaptureSelector:
             tracks: people followed, as of this frame.
             small: the detector's small picture of it, for the perceptual hash.
             requested: somebody asked for a picture.
-            other: detections of a second model on the same frame, where one runs.
 
         Returns:
             The picture to keep, or None. At most one a frame; nothing counts as kept before
@@ -174,7 +198,7 @@ class CaptureSelector:
         self._follow(frame, tracks)
         now = _decision(
             seen,
-            self._by_chance(frame.media_time_s, requested) + self._by_content(seen, tracks, other),
+            self._by_chance(frame.media_time_s, requested) + self._by_content(seen, tracks),
         )
         missed = self._blink(tracks, detections.width, detections.height)
         if any(_newly_missed(sightings, detections) for sightings in self._sightings.values()):
@@ -185,6 +209,24 @@ class CaptureSelector:
         if chosen is not None:
             self._decided.append(chosen.frame.sequence)
         return chosen
+
+    def review(self, found: Disagreement) -> CaptureDecision | None:
+        """Whether to keep a frame of a moment ago, in which two models see different things.
+
+        Args:
+            found: the frame, and what they do not agree on.
+
+        Returns:
+            The picture to keep; None if it was chosen before for another reason, or the like was
+            kept. As for :meth:`decide`, nothing counts as kept before :meth:`remember` says so.
+        """
+        if found.frame.sequence in self._decided:
+            return None
+        fresh = self._fresh(CaptureReason.MODEL_DISAGREEMENT, found.subjects, found)
+        if fresh is None:
+            return None
+        self._decided.append(found.frame.sequence)
+        return _decision(found, (fresh,), other=found.other)
 
     def remember(self, decision: CaptureDecision) -> None:
         """The picture was kept: near-duplicates of it are refused from now on."""
@@ -225,9 +267,7 @@ class CaptureSelector:
             *((ReasonFound(CaptureReason.RANDOM, reasons.RANDOM_VALUE),) * drawn),
         )
 
-    def _by_content(
-        self, seen: _Seen, tracks: tuple[Track, ...], other: Detections | None
-    ) -> tuple[ReasonFound, ...]:
+    def _by_content(self, seen: _Seen, tracks: tuple[Track, ...]) -> tuple[ReasonFound, ...]:
         low, high = self._config.band_low, self._config.band_high
         found = {
             CaptureReason.UNCERTAIN_SCORE: reasons.uncertain_scores(
@@ -235,10 +275,6 @@ class CaptureSelector:
             ),
             CaptureReason.CLASS_FLIP: reasons.class_flips(tracks),
         }
-        if other is not None:
-            found[CaptureReason.MODEL_DISAGREEMENT] = reasons.disagreements(
-                seen.detections, other, high
-            )
         return tuple(
             fresh
             for reason, subjects in found.items()
@@ -266,7 +302,7 @@ class CaptureSelector:
         return _decision(held, (fresh,) if fresh else ())
 
     def _fresh(
-        self, reason: CaptureReason, subjects: tuple[Subject, ...], seen: _Seen
+        self, reason: CaptureReason, subjects: tuple[Subject, ...], seen: _Looked
     ) -> ReasonFound | None:
         """The reason with those of its subjects that were not kept before."""
         known = [
@@ -297,12 +333,14 @@ def _unlike(subjects: tuple[Subject, ...], known: list[Subject]) -> tuple[Subjec
     )
 
 
-def _decision(seen: _Seen, found: tuple[ReasonFound, ...]) -> CaptureDecision | None:
+def _decision(
+    seen: _Looked, found: tuple[ReasonFound, ...], *, other: Detections | None = None
+) -> CaptureDecision | None:
     if not found:
         return None
     ordered = tuple(sorted(found, key=lambda one: -one.value))
     value = reasons.together(one.value for one in ordered)
-    return CaptureDecision(seen.frame, seen.detections, ordered, value, seen.phash)
+    return CaptureDecision(seen.frame, seen.detections, ordered, value, seen.phash, other)
 
 
 def _better(now: CaptureDecision | None, missed: CaptureDecision | None) -> CaptureDecision | None:

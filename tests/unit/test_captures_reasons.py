@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from daemon.captures.reasons import (
     BLINK_LEAST_SCORE,
+    CONTRADICTION_VALUE,
     EDGE_VALUE,
     CaptureReason,
     Sighting,
@@ -158,20 +159,79 @@ def test_the_border_is_three_percent_of_each_side(box: Box, near: bool) -> None:
     assert near_border(box, WIDTH, HEIGHT) is near
 
 
-def test_models_disagree_where_one_finds_what_the_other_does_not() -> None:
-    first = detections([(HEAD, 0.9, (0, 0, 100, 100)), (HELMET, 0.7, (200, 0, 300, 100))])
-    second = detections(
-        [
-            (HEAD, 0.1, (5, 5, 100, 100)),  # a weak partner is one
-            (HEAD, 0.8, (200, 0, 300, 100)),  # another class is none
-            (PERSON, 0.3, (400, 0, 500, 100)),  # too weak to count
-        ]
-    )
-    found = disagreements(first, second, 0.5)
-    assert [(one.class_name, round(one.value, 3)) for one in found] == [(HEAD, 0.8), (HELMET, 0.7)]
-    assert disagreements(first, first, 0.0) == ()
-    assert disagreements(detections([]), detections([]), 0.0) == ()
-    assert len(disagreements(first, detections([]), 0.0)) == 2
+HERE = (0.0, 0.0, 100.0, 100.0)
+NEARLY_HERE = (5.0, 5.0, 100.0, 100.0)
+THERE = (200.0, 0.0, 300.0, 100.0)
+Rows = list[tuple[str, float, tuple[float, float, float, float]]]
+
+
+def disagreed(first: Rows, second: Rows) -> list[tuple[str, float]]:
+    """Class and value of each subject; the first is sure from 0.5, the second from 0.4 on."""
+    found = disagreements(detections(first), detections(second), first_score=0.5, second_score=0.4)
+    return [(one.class_name, round(one.value, 3)) for one in found]
+
+
+def test_models_disagree_where_one_is_sure_of_what_the_other_does_not_see() -> None:
+    first: Rows = [(HEAD, 0.9, HERE), (PERSON, 0.7, THERE)]
+    assert disagreed(first, []) == [(HEAD, 0.9), (PERSON, 0.7)]
+    assert disagreed([], first) == [(HEAD, 0.9), (PERSON, 0.7)]
+    assert disagreed(first, [(HEAD, 0.1, NEARLY_HERE)]) == [(PERSON, 0.7)], "a weak one is enough"
+    assert disagreed(first, first) == []
+    assert disagreed([], []) == []
+
+
+def test_each_model_is_sure_from_its_own_threshold() -> None:
+    assert disagreed([(HEAD, 0.45, HERE)], []) == []
+    assert disagreed([], [(HEAD, 0.45, HERE)]) == [(HEAD, 0.45)]
+    assert disagreed([], [(HEAD, 0.39, HERE)]) == []
+
+
+def test_another_class_at_the_place_is_another_object() -> None:
+    assert disagreed([(HEAD, 0.9, HERE)], [(PERSON, 0.8, HERE)]) == [(HEAD, 0.9), (PERSON, 0.8)]
+
+
+def test_helmet_against_head_counts_most() -> None:
+    least: Rows = [(HEAD, 0.5, HERE)]
+    assert disagreed(least, [(HELMET, 0.4, NEARLY_HERE)]) == [(HEAD, 1.0), (HELMET, 1.0)]
+    assert disagreed(least, [(HELMET, 0.4, THERE)]) == [(HEAD, 0.5), (HELMET, 0.4)]
+    # What each has of the other's beside it changes nothing as long as it is not sure.
+    doubtful: Rows = [(HELMET, 0.9, HERE), (HEAD, 0.2, HERE)]
+    assert disagreed([(HEAD, 0.9, HERE), (HELMET, 0.3, HERE)], doubtful) == [
+        (HEAD, 1.0),
+        (HELMET, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([(HEAD, 0.49, HERE)], [(HELMET, 0.39, HERE)]),  # neither is sure
+        ([(HEAD, 0.9, HERE)], [(HELMET, 0.9, HERE), (HEAD, 0.8, HERE)]),  # sure of both
+    ],
+)
+def test_who_is_sure_of_both_or_of_none_contradicts_nobody(first: Rows, second: Rows) -> None:
+    for subjects in (disagreed(first, second), disagreed(second, first)):
+        assert all(value < CONTRADICTION_VALUE for _, value in subjects)
+
+
+found_somewhere = st.lists(
+    st.tuples(
+        st.sampled_from([HELMET, HEAD, PERSON]),
+        st.floats(0.01, 1.0),
+        st.integers(0, 10).map(lambda at: (20.0 * at, 0.0, 20.0 * at + 100, 100.0)),
+    ),
+    max_size=6,
+)
+
+
+@given(found_somewhere, found_somewhere)
+def test_it_does_not_matter_which_model_is_the_first(first: Rows, second: Rows) -> None:
+    one, other = detections(first), detections(second)
+    found = disagreements(one, other, first_score=0.5, second_score=0.4)
+    turned = disagreements(other, one, first_score=0.4, second_score=0.5)
+    assert set(found) == set(turned)
+    assert all(0 < subject.value <= 1 for subject in found)
+    assert disagreements(one, one, first_score=0.5, second_score=0.5) == ()
 
 
 @pytest.mark.parametrize("fps", [1, 2, 5, 10, 30])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.captures.disagreement import Disagreement, find_disagreement
 from daemon.captures.phash import phash
 from daemon.captures.reasons import CaptureReason
 from daemon.captures.selection import REMEMBERED, CaptureDecision, CaptureSelector, Kept
@@ -31,10 +32,9 @@ def look(
     tracks: tuple[Track, ...] = (),
     small: RgbImage = SCENE,
     requested: bool = False,
-    other: Detections | None = None,
 ) -> CaptureDecision | None:
     moment = frame(sequence)
-    return chosen.decide(moment, found, tracks, small, requested=requested, other=other)
+    return chosen.decide(moment, found, tracks, small, requested=requested)
 
 
 def names(decision: CaptureDecision | None) -> list[str]:
@@ -184,10 +184,67 @@ def test_who_asks_gets_a_picture() -> None:
         chosen.remember(decision)
 
 
-def test_two_models_that_disagree() -> None:
-    sure = detections([(HEAD, 0.9, (100, 50, 120, 70))])
-    assert names(look(selector(), 0, sure, other=NOTHING)) == ["model_disagreement"]
-    assert look(selector(), 0, sure, other=sure) is None
+SURE = detections([(HEAD, 0.9, (100, 50, 120, 70))])
+
+
+def differing(sequence: int, found: Detections = SURE, small: RgbImage = SCENE) -> Disagreement:
+    """A frame in which a second model sees nothing."""
+    disagreement = find_disagreement(
+        frame(sequence), found, NOTHING, running_score=0.4, other_score=0.4, small=lambda: small
+    )
+    assert disagreement is not None
+    return disagreement
+
+
+def test_a_frame_that_two_models_see_differently_is_kept() -> None:
+    decision = selector().review(differing(7))
+    assert decision is not None
+    assert names(decision) == ["model_disagreement"]
+    assert decision.value == decision.reasons[0].value == pytest.approx(0.9)
+    assert (decision.frame.sequence, decision.phash) == (7, phash(SCENE))
+    assert (decision.detections, decision.other) == (SURE, NOTHING)
+    assert not decision.privileged
+
+
+def test_the_same_disagreement_is_kept_once() -> None:
+    chosen = selector()
+    kept = []
+    for sequence in range(50):
+        decision = chosen.review(differing(sequence))
+        if decision is not None:
+            chosen.remember(decision)
+            kept.append(sequence)
+    assert kept == [0]
+    assert chosen.review(differing(50, small=scene(1))) is not None
+    elsewhere = detections([(HEAD, 0.9, (300, 50, 320, 70))])
+    assert chosen.review(differing(51, elsewhere)) is not None
+    assert chosen.review(differing(52)) is None
+
+
+def test_no_frame_is_kept_twice() -> None:
+    chosen = selector()
+    assert look(chosen, 0, LAMP) is not None
+    assert chosen.review(differing(0)) is None
+    for sequence in range(1, 200):  # the comparison takes its time
+        look(chosen, sequence)
+    assert chosen.review(differing(0)) is None
+    assert chosen.review(differing(1)) is not None
+    assert chosen.review(differing(1)) is None
+
+
+def test_a_disagreement_does_not_bend_the_random_share() -> None:
+    def drawn(*, disagreeing: bool) -> list[int]:
+        chosen = selector(5, random_per_hour=600.0)
+        kept = []
+        for sequence in range(500):
+            decision = look(chosen, sequence, SURE)
+            if decision is not None:
+                kept.append(sequence)
+            if disagreeing:
+                chosen.review(differing(sequence))
+        return kept
+
+    assert drawn(disagreeing=True) == drawn(disagreeing=False) != []
 
 
 def blinking(marks: str, chosen: CaptureSelector) -> list[CaptureDecision | None]:
