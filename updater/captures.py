@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from updater.errors import StorageError
 from updater.fields import FieldReader
@@ -171,6 +172,7 @@ class Sidecar:
         reasons: why it was kept, at least one.
         value: all reasons together, 0 to 1.
         phash: perceptual hash, 16 lower-case hex digits.
+        other_model: who looked too, where two were compared; the file has no such field without.
         format: of the sidecar.
     """
 
@@ -183,6 +185,7 @@ class Sidecar:
     reasons: tuple[Reason, ...]
     value: float
     phash: str
+    other_model: Model | None = None
     format: int = FORMAT
 
     @property
@@ -197,9 +200,17 @@ def utc_text(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime(TIME_FORMAT)
 
 
+def to_fields(sidecar: Sidecar) -> dict[str, Any]:
+    """The sidecar as the JSON object that the file holds."""
+    fields = asdict(sidecar)
+    if sidecar.other_model is None:
+        del fields["other_model"]  # as in the files of versions that did not know it
+    return fields
+
+
 def to_json(sidecar: Sidecar) -> bytes:
     """The sidecar as JSON (sorted keys, UTF-8): the same sidecar, the same bytes."""
-    return json.dumps(asdict(sidecar), sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(to_fields(sidecar), sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def from_json(data: bytes, *, where: str) -> Sidecar:
@@ -241,6 +252,7 @@ def from_json(data: bytes, *, where: str) -> Sidecar:
         ),
         value=reader.number("value", 0.0, 1.0),
         phash=reader.text("phash", pattern=PHASH_PATTERN),
+        other_model=_model(reader.sub("other_model")) if reader.has("other_model") else None,
     )
     reader.finish()
     return sidecar

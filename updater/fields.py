@@ -42,6 +42,10 @@ class FieldReader:
         if self._left:
             raise self._error(f"unknown field {min(self._left)!r}", where=self.where)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a field of this name that was not read yet."""
+        return name in self._left
+
     def text(
         self,
         name: str,

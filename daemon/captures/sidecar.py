@@ -10,6 +10,7 @@ from daemon.captures.phash import to_hex
 from daemon.captures.reasons import CaptureReason, Subject
 from daemon.captures.selection import CaptureDecision, Kept
 from daemon.clock import Stamp
+from daemon.detection.detections import Detections
 from daemon.frames import Box
 from updater import captures as stored
 
@@ -56,7 +57,7 @@ def build(
             size_bytes=len(jpeg),
             sha256=stored.sha256_of(jpeg),
         ),
-        model=stored.Model(version=detections.model_version, classes=detections.classes),
+        model=_model(detections),
         detections=tuple(
             stored.Found(found.class_name, round(found.score, SCORE_DIGITS), _rounded(found.box))
             for found in list(detections)[: stored.DETECTIONS_MAX]
@@ -78,6 +79,7 @@ def build(
         ),
         value=round(decision.value, SCORE_DIGITS),
         phash=to_hex(decision.phash),
+        other_model=_model(decision.other) if decision.other is not None else None,
     )
 
 
@@ -96,6 +98,10 @@ def kept(sidecar: stored.Sidecar) -> list[tuple[CaptureReason, Kept]]:
         )
         for found in sidecar.reasons
     ]
+
+
+def _model(detections: Detections) -> stored.Model:
+    return stored.Model(version=detections.model_version, classes=detections.classes)
 
 
 def _rounded(box: Box) -> tuple[float, float, float, float]:

@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from daemon.detection.detections import Detections
 from daemon.frames import Box, RgbImage
 from daemon.paths import without_installation
 from updater.atomic import write_atomically
-from updater.captures import REASONS, Sidecar
+from updater.captures import REASONS, Sidecar, to_fields
 from updater.errors import StorageError, UsageError
 
 DRAWN_QUALITY = 90
@@ -120,7 +119,7 @@ def show_capture(arguments: argparse.Namespace) -> int:
     folder = _folder(arguments)
     sidecar = catalogue.find(folder, arguments.name)
     jpeg = catalogue.picture(folder, sidecar)
-    print(json.dumps({"name": sidecar.name} | asdict(sidecar), indent=2, ensure_ascii=False))
+    print(json.dumps({"name": sidecar.name} | to_fields(sidecar), indent=2, ensure_ascii=False))
     if arguments.draw is not None:
         rgb = _decoded(jpeg, folder / sidecar.name)
         drawn = annotate.draw(rgb, (*annotate.marks(_detections(sidecar)), *_why(sidecar)))
@@ -222,7 +221,7 @@ def _as_json(one: Capture) -> dict[str, object]:
     known = {"name": one.name, "size_bytes": one.size_bytes, "stored": one.stored}
     if one.sidecar is None:
         return known | {"problem": one.problem}
-    return known | {"sidecar": asdict(one.sidecar)}
+    return known | {"sidecar": to_fields(one.sidecar)}
 
 
 def _line(one: Capture) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from daemon.captures import sidecar
 from daemon.captures.reasons import CaptureReason
+from daemon.captures.selection import CaptureDecision
 from tests.support.captures import BASE_UNIX_S, SetClock, decision, jpeg
 from updater import captures as stored
 from updater.captures import Sidecar
@@ -25,8 +27,12 @@ JPEG = jpeg()
 
 
 def record(reason: CaptureReason = CaptureReason.UNCERTAIN_SCORE, sequence: int = 7) -> Sidecar:
+    return built(decision(reason=reason), sequence)
+
+
+def built(chosen: CaptureDecision, sequence: int = 7) -> Sidecar:
     return sidecar.build(
-        decision(reason=reason),
+        chosen,
         JPEG,
         sequence=sequence,
         device="cam-1",
@@ -56,6 +62,25 @@ def test_it_says_what_the_picture_is() -> None:
     assert written.taken.elapsed_s == 12.346
     assert written.detections[0].box == (10.0, 10.0, 50.0, 50.0)
     assert written.name == f"0000000007-20261118T110640Z-{written.picture.sha256[:8]}"
+
+
+def test_two_models_are_both_named() -> None:
+    alone = decision(reason=CaptureReason.MODEL_DISAGREEMENT)
+    other = replace(alone.detections, model_version="2026.11.01", classes=("head", "helmet"))
+    written = built(replace(alone, other=other))
+    assert (written.model.version, written.model.classes) == (
+        "2026.11.22",
+        ("helmet", "head", "person"),
+    )
+    assert written.other_model == stored.Model("2026.11.01", ("head", "helmet"))
+    data = stored.to_json(written)
+    assert read(data) == written
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(data))
+
+
+def test_without_a_second_model_there_is_no_such_field() -> None:
+    """So that a version that does not know the field reads all other captures."""
+    assert b"other_model" not in stored.to_json(record())
 
 
 def test_the_search_for_duplicates_gets_back_what_it_knew() -> None:
@@ -97,6 +122,8 @@ WRONG = [
     (changed("sequence", -1), "sequence: must be a whole number", False),
     (changed("sequence", 1.5), "sequence: must be a whole number", False),
     (changed("value", 1.01), "value: must be a number from 0 to 1", False),
+    (changed("other_model", {"version": "1"}), "other_model: classes: is missing", False),
+    (changed("other_model", None), "other_model: must be an object", False),
     (changed("phash", "xyz"), "phash: 'xyz' is not of the form", False),
     (changed("picture.sha256", "00"), "sha256: '00' is not of the form", False),
     (changed("picture.size_bytes", 0), "size_bytes: must be a whole number", False),
