@@ -20,7 +20,7 @@ from daemon.alerts.unfinished import UnfinishedViolations
 from daemon.annotate import draw, encode_jpeg, marks
 from daemon.captures.buffer import CaptureBuffer
 from daemon.captures.recorder import CaptureRecorder
-from daemon.captures.selection import CaptureSelector
+from daemon.captures.selection import CaptureDecision, CaptureSelector
 from daemon.clock import Clock, Stamp
 from daemon.config import Config, ModelConfig
 from daemon.configfile import changes, take_live
@@ -254,9 +254,18 @@ class Service:
                 delay_ms=(time.monotonic() - frame.captured_monotonic_s) * 1e3,
             )
         self._meter.people = sum(track.visible for track in look.tracks)
-        if look.capture is not None and self.config.captures.enabled and self._recorder is not None:
-            self._recorder.offer(look.capture)
+        self._keep(look.capture)
         self._answer_snapshot(frame, look.detections)
+
+    def _keep(self, capture: CaptureDecision | None) -> None:
+        if capture is not None and self.config.captures.enabled and self._recorder is not None:
+            self._recorder.offer(capture)
+
+    def _keep_disagreement(self) -> None:
+        """Two models see different things in a frame of a moment ago; in a pause none is kept."""
+        found = self._models.disagreement()
+        if found is not None and self._pause.left_s is None:
+            self._keep(self.pipeline.selector.review(found))
 
     def _raise(self, event: AlertEvent, frame: Frame, detections: Detections | None) -> None:
         self._unfinished.note(event)
@@ -292,9 +301,10 @@ class Service:
             time.sleep(0.01)
 
     def _attend(self) -> None:
-        """Between two frames: another model, commands, reload, status, state."""
+        """Between two frames: another model, its disagreements, commands, reload, status, state."""
         if self._models.pending is not None:
             self._change_model()
+        self._keep_disagreement()
         self._publisher.check()
         self._obey_commands()
         if self._reload_wanted:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from daemon.captures.disagreement import Disagreement, find_disagreement
 from daemon.detection.detections import Detections
 from daemon.detection.detector import Detector
 from daemon.frames import Frame
@@ -67,33 +68,48 @@ class PredecessorLook:
         self._pair = pair
         return True
 
-    def work(self, running: Detector) -> None:
+    def work(self, running: Detector) -> Disagreement | None:
         """The other thread's part: compares what was offered, if anything was.
 
         Args:
             running: the running model; only its threshold is read.
+
+        Returns:
+            The frame, if the two models do not see the same in it.
 
         Raises:
             SitewatchError: the predecessor cannot look at a frame; the comparison should end.
         """
         pair, self._pair = self._pair, None
         if pair is None or self._predecessor is None:
-            return
+            return None
         predecessor = self._predecessor.detector
         looks = []
         for frame in (pair.before, pair.now):
             self._pause()
             looks.append(predecessor.detect(frame.picture))
             self._invoke_ms.append(predecessor.timing.invoke_ms)
+        running_score, predecessor_score = own_score(running), own_score(predecessor)
         self._tally += compare(
             looks[0],
             looks[1],
             pair.running,
             self._places,
-            predecessor_score=own_score(predecessor),
-            running_score=own_score(running),
+            predecessor_score=predecessor_score,
+            running_score=running_score,
+        )
+        found = find_disagreement(
+            pair.now,
+            pair.running,
+            looks[1],
+            running_score=running_score,
+            other_score=predecessor_score,
+            # In the predecessor's input size: the running model belongs to the loop, and the hash
+            # is that of a far smaller picture anyway.
+            small=lambda: predecessor.small(pair.now.picture),
         )
         self._free.set()
+        return found
 
     def release(self) -> LoadedModel | None:
         """The other thread's part: ends the comparison; the predecessor, if there is one, is free.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from daemon.captures.disagreement import Disagreement
 from daemon.config import ModelConfig, SwapConfig
 from daemon.detection.detections import Detections
 from daemon.detection.detector import Detector
@@ -44,7 +45,8 @@ class ModelSwapper:
     """Owns the models: the running one, one on its way, and a predecessor while it is compared.
 
     The loop reads :attr:`pending` and calls :meth:`adopt` between two frames, :meth:`looked` or
-    :meth:`failed` after each, :meth:`idle` before it waits. The rest may be called from any thread.
+    :meth:`failed` after each, takes the :meth:`disagreement`, and calls :meth:`idle` before it
+    waits. The rest may be called from any thread.
 
     Args:
         start: what runs first.
@@ -71,6 +73,8 @@ class ModelSwapper:
         self._seen: Fingerprint | None = None
         self._picture: Picture | None = None
         self._invoke_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        # One frame at most waits for the loop; where a newer one comes first, it is enough.
+        self._disagreements: deque[Disagreement] = deque(maxlen=1)
         self._watcher = None if self._link is None else LinkWatcher(self._link, self._wake.set)
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
@@ -141,6 +145,14 @@ class ModelSwapper:
         trial = self._trial
         if trial is not None and trial.looked(frame, found, invoke_ms, now_s):
             self._wake.set()
+
+    def disagreement(self) -> Disagreement | None:
+        """The loop's part: a frame that the model on trial and its predecessor see differently.
+
+        Returns:
+            Each once, a moment after the frame; mostly None.
+        """
+        return self._disagreements.pop() if self._disagreements else None
 
     def failed(self) -> None:
         """The loop's part: a frame could not be looked at."""
@@ -246,7 +258,9 @@ class ModelSwapper:
         if trial is None or trial.look is None or trial.look.done:
             return
         try:
-            trial.look.work(self.detector)
+            found = trial.look.work(self.detector)
+            if found is not None:
+                self._disagreements.append(found)
         except SitewatchError as error:
             _log.warning("the comparison with the old model ends: %s", error)
             self._end_comparison(trial)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.captures.disagreement import Disagreement
+from daemon.captures.phash import phash
 from daemon.config import ModelConfig, SwapConfig
 from daemon.frames import Frame
 from daemon.sources.picture import ArrayPicture
@@ -47,6 +49,7 @@ class Loop:
         )
         self.scene = models.scene()
         self.versions: list[str] = []
+        self.skipped_s = 0.0
         self.swapper.start()
 
     def frame(self) -> None:
@@ -57,7 +60,8 @@ class Loop:
         frame = Frame(number, number / 10, time.time(), time.monotonic(), picture)
         found = swapper.detector.detect(picture)
         self.versions.append(found.model_version)
-        swapper.looked(frame, found, swapper.detector.timing.invoke_ms, time.monotonic())
+        now_s = time.monotonic() + self.skipped_s
+        swapper.looked(frame, found, swapper.detector.timing.invoke_ms, now_s)
         if swapper.pending is not None:
             swapper.adopt()
         swapper.idle()
@@ -175,6 +179,48 @@ def test_a_model_that_finds_something_else_shows(store: HandStore, loop: Loop) -
     assert loop.comparison.extra == 2 * loop.comparison.samples
 
 
+def test_a_frame_that_both_see_differently_is_handed_over_once(
+    store: HandStore, loop: Loop
+) -> None:
+    store.try_out(store.add("2.0", classes=tuple(reversed(models.CLASSES))))
+    handed: list[Disagreement] = []
+
+    def take() -> bool:
+        found = loop.swapper.disagreement()
+        if found is not None:
+            handed.append(found)
+        return len(handed) >= 3
+
+    loop.until(take, "disagreements")
+    numbers = [found.frame.sequence for found in handed]
+    assert numbers == sorted(set(numbers)), "each frame once"
+    for found in handed:
+        assert loop.versions[found.frame.sequence] == "2.0"
+        assert (found.detections.model_version, found.other.model_version) == ("2.0", "1.0")
+        assert sorted(subject.class_name for subject in found.subjects) == [
+            "red", "red", "yellow", "yellow",
+        ]  # fmt: skip
+        assert found.phash == phash(loop.scene)
+
+
+def test_while_the_loop_takes_none_the_newest_alone_is_held(store: HandStore, loop: Loop) -> None:
+    store.try_out(store.add("2.0", classes=tuple(reversed(models.CLASSES))))
+    loop.until_version("2.0")
+    loop.until(lambda: loop.comparison.samples >= 3, "samples")
+    loop.swapper.stop()  # nothing more is compared from here on
+    newest = loop.swapper.disagreement()
+    assert newest is not None
+    assert newest.frame.sequence > loop.versions.index("2.0") + 4, "not the first pair's"
+    assert loop.swapper.disagreement() is None
+
+
+def test_models_that_agree_hand_over_nothing(store: HandStore, loop: Loop) -> None:
+    store.try_out(store.add("2.0"))
+    loop.until_version("2.0")
+    loop.until(lambda: loop.comparison.samples >= 3, "samples")
+    assert loop.swapper.disagreement() is None
+
+
 def test_an_empty_scene_says_nothing(store: HandStore, loop: Loop) -> None:
     loop.scene = models.scene(objects=())
     store.try_out(store.add("2.0", score=1.0))
@@ -234,13 +280,15 @@ def test_a_link_that_leads_nowhere_changes_nothing(store: HandStore, loop: Loop)
 
 def test_a_start_on_trial_counts_and_compares(store: HandStore) -> None:
     store.try_out(store.add("2.0"))
-    loop = Loop(store.current, SwapConfig(compare_seconds=1.0, sample_every_s=0.1))
+    loop = Loop(store.current)
     assert loop.trial.running
     loop.until(lambda: loop.trial.comparison is not None, "the predecessor")
     loop.until(lambda: loop.comparison.samples >= PLACE_COUNTS_MAX, "samples")
     trial = loop.trial
     assert trial.processed == len(loop.versions)
     assert trial.previous_invoke_p50_ms > 0
+    assert not loop.comparison.done
+    loop.skipped_s = SwapConfig().compare_seconds
     loop.until(lambda: loop.comparison.done, "the end of the comparison")
     store.commit()
     loop.until(lambda: loop.swapper.trial() is None, "the end of the trial")
