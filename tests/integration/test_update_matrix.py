@@ -141,17 +141,17 @@ def test_a_fault_in_the_step_after_a_state(device: Device, state: State, fault: 
     answer = device.run(*command, program=program)
     struck_at = current(device)
     assert device.run("recover").code == 0
-    recovered, told = current(device), device.status()["candidate"]["state"]
+    recovered, candidate = current(device), device.opened().journal.candidate
+    assert candidate is not None
     assert not list((device.store / "staging").iterdir())
     again = device.run(*command)
 
-    found = Row(answer.code, struck_at, recovered, State(told), again.code, current(device))
+    found = Row(answer.code, struck_at, recovered, candidate.state, again.code, current(device))
     assert found == MATRIX[state, fault]
     assert "Traceback" not in answer.err + again.err
     if fault is Fault.ERROR:
         assert answer.last_line.startswith("sitewatch-update: ")
-    if found.again == 0:
-        assert device.status()["current"]["state"] == "committed"
+    assert device.opened().current == device.opened().journal.committed
 
 
 @pytest.mark.parametrize(("state", "fault"), list(product(sorted(states.CURRENT), Fault)))
@@ -163,4 +163,4 @@ def test_a_fault_with_nothing_to_go_back_to(device: Device, state: State, fault:
     assert answer.code == (DISK if fault is Fault.ERROR else KILL)
     assert device.run(*command).code == 0
     assert current(device) == "3.0"
-    assert device.status()["current"]["state"] == "committed"
+    assert device.opened().current == device.opened().journal.committed
