@@ -1,0 +1,1 @@
+"""The cloud side beyond training: publish a bundle, roll it out, collect pictures."""
