@@ -261,7 +261,7 @@ class MqttConfig:
 class OutboxConfig:
     """Alerts on disk until the broker has them."""
 
-    path: Path = option(STATE_DIR / "outbox.sqlite3", "The outbox file.")
+    path: Path = option(STATE_DIR / "outbox/outbox.sqlite3", "The outbox file.")
     max_rows: int = option(20_000, "Most messages kept.", minimum=10, maximum=10_000_000)
     max_bytes: int = option(
         256_000_000, "Most bytes of messages kept.", minimum=100_000, maximum=100_000_000_000

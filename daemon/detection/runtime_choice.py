@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 PROBE_TIMEOUT_S = 120.0
 """A runtime that has not answered by then is not used: on a Pi 3 s of import and 5 s of runs."""
 
+CODE = Path(__file__).resolve().parents[2]
+"""The folder that holds the package ``daemon``; the working directory is anywhere."""
+
+PROBE = "daemon.detection.runtime_probe"
+
 MACHINE_FILES = (Path("/proc/device-tree/model"), Path("/proc/cpuinfo"))
 
 
@@ -104,11 +109,10 @@ def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float:
     Raises:
         ModelError: it did not get that far.
     """
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "daemon.detection.runtime_probe", kind.name, str(threads)],
+            [sys.executable, "-P", "-m", PROBE, kind.name, str(threads)],
             input=files.content,
             capture_output=True,
             timeout=PROBE_TIMEOUT_S,

@@ -166,3 +166,8 @@ def test_a_board_is_told_by_the_device_tree(
     assert machine() == f"{platform.machine()} Raspberry Pi 5 Model B Rev 1.0"
     monkeypatch.setattr(runtime_choice, "MACHINE_FILES", (tmp_path / "absent",))
     assert machine() == platform.machine()
+
+
+def test_a_probe_finds_the_code_from_any_working_directory() -> None:
+    probe = runtime_choice.CODE.joinpath(*runtime_choice.PROBE.split("."))
+    assert probe.with_suffix(".py").is_file()
