@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 import subprocess
@@ -94,7 +95,8 @@ def _by_speed(
         milliseconds = {}
         for kind, _ in present:
             try:
-                milliseconds[kind.name] = _probe(kind, files, config.threads)
+                best_ms = min(milliseconds.values(), default=math.inf)
+                milliseconds[kind.name] = _probe(kind, files, config.threads, best_ms)
             except ModelError as error:
                 failures.append(error)
         if milliseconds:
@@ -103,8 +105,8 @@ def _by_speed(
     return sorted(kinds, key=lambda kind: milliseconds[kind.name]), failures
 
 
-def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float:
-    """The median invoke in a process of its own, milliseconds.
+def _probe(kind: RuntimeKind, files: ModelFiles, threads: int, best_ms: float) -> float:
+    """The median invoke in a process of its own, milliseconds; see ``runtime_probe``.
 
     Raises:
         ModelError: it did not get that far.
@@ -112,7 +114,7 @@ def _probe(kind: RuntimeKind, files: ModelFiles, threads: int) -> float:
     paths = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", PROBE, kind.name, str(threads)],
+            [sys.executable, "-P", "-m", PROBE, kind.name, str(threads), str(best_ms)],
             input=files.content,
             capture_output=True,
             timeout=PROBE_TIMEOUT_S,
