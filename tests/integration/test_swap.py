@@ -251,5 +251,7 @@ def test_a_restart_goes_on_with_the_trial(site: Site, somebody: RtspServer) -> N
         site.store.roll_back()
         wait_for_version(running, "1.0")
         wait_for_the_end_of_the_trial(running)
+        # The status is written between two frames: the old model has yet to look at one.
+        running.wait_for_frames(running.status["frames"]["processed"] + 1)
         assert running.stop() == 0
     assert runs_of([version for _, version in site.frames]) == ["2.0", "1.0"]
