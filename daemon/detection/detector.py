@@ -76,15 +76,19 @@ class Detector:
         self.configure(config)
 
     @classmethod
-    def open(cls, config: ModelConfig) -> Detector:
+    def open(cls, config: ModelConfig, *, at_once: bool = False) -> Detector:
         """Reads, checks and loads the configured model.
+
+        Args:
+            config: which, and how.
+            at_once: waits for no measurement of runtimes; see ``runtime_choice``.
 
         Raises:
             BundleError: the bundle is incomplete or damaged.
             ModelError: no runtime can run the model, or its layout is unknown.
         """
         files = read_model(config)
-        runtime = open_runtime(files, config)
+        runtime = open_runtime(files, config, at_once=at_once)
         try:
             return cls(files, runtime, config)
         except ModelError as error:

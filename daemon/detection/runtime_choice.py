@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,10 +30,13 @@ CODE = Path(__file__).resolve().parents[2]
 
 PROBE = "daemon.detection.runtime_probe"
 
+MEASURE_AFTER_S = 30.0
+"""By then a camera that has just been started watches, and the card is no longer busy."""
+
 MACHINE_FILES = (Path("/proc/device-tree/model"), Path("/proc/cpuinfo"))
 
 
-def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
+def open_runtime(files: ModelFiles, config: ModelConfig, *, at_once: bool = False) -> TfliteRuntime:
     """Loads a model in the runtime that the configuration asks for.
 
     With ``auto`` and several runtimes installed each is measured once for this model, machine and
@@ -40,6 +44,12 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
     is logged and skipped as long as another works. A bare ``.tflite``, whose integrity no manifest
     vouches for, is tried like that in any case: a damaged one ends a runtime's process with a
     segmentation fault.
+
+    Args:
+        files: the model.
+        config: how to run it.
+        at_once: a bundle that was never measured starts in the runtime that is usually the faster
+            one, and is measured a little later, beside its work; the next start knows.
 
     Raises:
         ModelError: none works; the message has every reason.
@@ -58,7 +68,9 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
         )
     kinds, failures = [wanted[0][0]], list[ModelError]()
     if len(wanted) > 1 or files.output is None:
-        kinds, failures = _by_speed(files, wanted, config)
+        kinds, failures = _by_speed(
+            files, wanted, config, at_once=at_once and files.output is not None
+        )
     for kind in kinds:
         try:
             runtime = TfliteRuntime(
@@ -80,9 +92,14 @@ def open_runtime(files: ModelFiles, config: ModelConfig) -> TfliteRuntime:
 
 
 def _by_speed(
-    files: ModelFiles, present: Sequence[tuple[RuntimeKind, str]], config: ModelConfig
+    files: ModelFiles,
+    present: Sequence[tuple[RuntimeKind, str]],
+    config: ModelConfig,
+    *,
+    at_once: bool,
 ) -> tuple[list[RuntimeKind], list[ModelError]]:
     """The runtimes that run the model, fastest first, and why the others do not."""
+    kinds = [kind for kind, _ in present]
     question = Question(
         model_sha256=files.sha256,
         machine=machine(),
@@ -91,18 +108,35 @@ def _by_speed(
     )
     milliseconds = runtime_cache.recall(config.runtime_cache, question)
     failures: list[ModelError] = []
+    if milliseconds is None and at_once:
+        later = threading.Timer(
+            MEASURE_AFTER_S, _measure, (question, kinds, files, config.runtime_cache)
+        )
+        later.daemon = True
+        later.start()
+        return kinds, failures
     if milliseconds is None:
-        milliseconds = {}
-        for kind, _ in present:
-            try:
-                best_ms = min(milliseconds.values(), default=math.inf)
-                milliseconds[kind.name] = _probe(kind, files, config.threads, best_ms)
-            except ModelError as error:
-                failures.append(error)
-        if milliseconds:
-            runtime_cache.remember(config.runtime_cache, question, milliseconds)
-    kinds = [kind for kind, _ in present if kind.name in milliseconds]
+        milliseconds, failures = _measure(question, kinds, files, config.runtime_cache)
+    kinds = [kind for kind in kinds if kind.name in milliseconds]
     return sorted(kinds, key=lambda kind: milliseconds[kind.name]), failures
+
+
+def _measure(
+    question: Question, kinds: Sequence[RuntimeKind], files: ModelFiles, cache: Path
+) -> tuple[dict[str, float], list[ModelError]]:
+    """Times the runtimes and remembers what came of it; and why one gave no time."""
+    milliseconds: dict[str, float] = {}
+    failures: list[ModelError] = []
+    for kind in kinds:
+        try:
+            best_ms = min(milliseconds.values(), default=math.inf)
+            milliseconds[kind.name] = _probe(kind, files, question.threads, best_ms)
+        except ModelError as error:
+            log.info("no time is known for %s: %s", kind.name, error)
+            failures.append(error)
+    if milliseconds:
+        runtime_cache.remember(cache, question, milliseconds)
+    return milliseconds, failures
 
 
 def _probe(kind: RuntimeKind, files: ModelFiles, threads: int, best_ms: float) -> float:

@@ -8,6 +8,7 @@ and the loser's libraries do not stay in the camera process's memory. One JSON o
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import sys
 import time
@@ -15,6 +16,7 @@ import time
 import numpy as np
 
 from daemon.detection.runtime import KINDS, InferenceRuntime, TfliteRuntime
+from updater import linux
 from updater.errors import ModelError
 
 WARM_UP_RUNS = 2
@@ -36,6 +38,8 @@ def main(name: str, threads: int, best_ms: float) -> dict[str, float | str]:
         threads: of the runtime.
         best_ms: of the runtimes timed before; infinite for the first.
     """
+    # Who measures beside its work may end in the middle of it.
+    linux.die_with_parent(signal.SIGKILL)
     kind = next(kind for kind in KINDS if kind.name == name)
     try:
         runtime = TfliteRuntime(kind, sys.stdin.buffer.read(), threads=threads, where="the model")

@@ -65,5 +65,5 @@ def open_first(config: ModelConfig) -> Start:
 
 
 def _open(config: ModelConfig, wanted: Active) -> LoadedModel:
-    detector = Detector.open(replace(config, bundle=wanted.folder))
+    detector = Detector.open(replace(config, bundle=wanted.folder), at_once=True)
     return LoadedModel(detector, wanted.folder, wanted.digest)

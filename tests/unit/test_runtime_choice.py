@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,3 +172,30 @@ def test_a_board_is_told_by_the_device_tree(
 def test_a_probe_finds_the_code_from_any_working_directory() -> None:
     probe = runtime_choice.CODE.joinpath(*runtime_choice.PROBE.split("."))
     assert probe.with_suffix(".py").is_file()
+
+
+@BOTH
+def test_a_first_start_waits_for_no_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_choice, "MEASURE_AFTER_S", 0.0)
+    wanted = replace(config(tmp_path, runtime="auto"), bundle=write_bundle(tmp_path / "bundle"))
+    files = read_model(wanted)
+
+    assert open_runtime(files, wanted, at_once=True).kind == LITERT
+
+    (later,) = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    later.join()
+    (entry,) = json.loads(wanted.runtime_cache.read_text())
+    assert set(entry["milliseconds"]) == {"litert", "tflite-runtime"}
+    # The next start knows, and measures nothing.
+    entry["milliseconds"] = {"litert": 2.0, "tflite-runtime": 1.0}
+    wanted.runtime_cache.write_text(json.dumps([entry]))
+    assert open_runtime(files, wanted, at_once=True).kind == TFLITE_RUNTIME
+
+
+@BOTH
+def test_a_bare_model_is_tried_even_at_once(tmp_path: Path) -> None:
+    wanted = config(tmp_path, runtime="auto")
+    open_runtime(read_model(wanted), wanted, at_once=True)
+    assert wanted.runtime_cache.exists()
