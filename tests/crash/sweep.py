@@ -19,11 +19,13 @@ from tests.crash.place import Answer, Common, Place, failing, killing
 from tests.crash.points import Point, is_at, points
 from tests.crash.scenarios import BUNDLES, SCENARIOS, Scenario, place_for
 from tests.support.nginx import Nginx
-from updater.errors import StateError, StorageError
-from updater.store.journal import JOURNAL_NAME
+from updater.errors import StorageError
 
 KILL = "kill"
 ERRORS = ("EIO", "ENOSPC", "EROFS")
+DOCUMENTED = frozenset({0, StorageError.exit_code})
+"""Exit codes that a command may have after an error of the disk."""
+
 TRIES = 3
 """A run that went otherwise than the one whose calls were counted is repeated."""
 
@@ -168,17 +170,9 @@ def struck(
     return answer, arrived and any(call.injected for call in calls)
 
 
-def documented(strike: Strike) -> frozenset[int]:
-    """The exit codes that a command may have after an error."""
-    found = {0, StorageError.exit_code}
-    if strike.kind == "EIO" and strike.point.paths[0].endswith(f"/{JOURNAL_NAME}"):
-        found.add(StateError.exit_code)  # a journal that cannot be read for good
-    return frozenset(found)
-
-
 def _check_error(place: Place, strike: Strike, answer: Answer) -> None:
     scenario = _scenario(strike.scenario)
-    check.check_error(answer, documented(strike))
+    check.check_error(answer, DOCUMENTED)
     if answer.code == 0 and (running := check.check_current(place.store)) != scenario.after:
         raise BadError(f"exit code 0, and {running} is current")
     check.check(place, scenario)

@@ -74,6 +74,18 @@ def test_refused_by_the_disk(ready: Ready) -> None:
     assert codes.count(8) > len(codes) / 2, "most of them cannot be passed over"
 
 
+def test_one_failed_read_is_no_damage(ready: Ready) -> None:
+    """What is damaged is given up for good; that takes more than one error of a card or a bus."""
+    reads = [
+        Strike("gc", point, "EIO")
+        for point in ready.points["gc"]
+        if point.call == "openat" and point.paths[0].endswith(("/manifest.json", "/journal.json"))
+    ]
+    outcomes = list(ready.sweep.strike(reads))
+    assert not bad(outcomes)
+    assert [outcome.code for outcome in outcomes].count(0) > len(outcomes) / 2
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_power_cut_at_every_moment(ready: Ready, scenario: Scenario) -> None:
     cuts = cut(record(ready.sweep.prepared(scenario), scenario), ready.folder)

@@ -31,6 +31,10 @@ DAMAGE = frozenset(
 """Errors that say that a file is not, or no longer, what it was. Any other (no rights, no memory)
 says nothing about the release, and must not be the end of it."""
 
+LOOKS = 2
+"""What is damaged is given up for good, so a second look must agree: a card or a bus may fail one
+read and not the next."""
+
 
 def look(layout: Layout, floor: Path | None, *, thorough: bool = False) -> Observed:
     """What lies in the store.
@@ -111,20 +115,24 @@ def read_release(folder: Path, *, path: str, origin: Origin, thorough: bool = Fa
 
 
 def _bundle(root: Path, path: str, thorough: bool) -> Release | None:
-    try:
-        release = read_release(root / path, path=path, origin=Origin.BUNDLE, thorough=thorough)
-    except BundleError:
+    release = _whole(root / path, path=path, origin=Origin.BUNDLE, thorough=thorough)
+    if release is None or release_path(release_name(release.version, release.digest)) != path:
         return None
-    named = release_path(release_name(release.version, release.digest))
-    return release if named == path else None
+    return release
 
 
 def _floor(floor: Path, thorough: bool) -> Release | None:
     absolute = floor.absolute()
-    try:
-        return read_release(absolute, path=str(absolute), origin=Origin.FLOOR, thorough=thorough)
-    except BundleError:
-        return None
+    return _whole(absolute, path=str(absolute), origin=Origin.FLOOR, thorough=thorough)
+
+
+def _whole(folder: Path, *, path: str, origin: Origin, thorough: bool) -> Release | None:
+    for _ in range(LOOKS):
+        try:
+            return read_release(folder, path=path, origin=origin, thorough=thorough)
+        except BundleError:
+            continue
+    return None
 
 
 def _read_manifest(path: Path) -> tuple[bytes, float]:

@@ -281,6 +281,12 @@ class Store:
         return observe.look(self.layout, self._floor, thorough=thorough)
 
     def _read_journal(self) -> Journal | None:
+        try:
+            return self._read_journal_once()
+        except StateError:  # a second look, as at the releases
+            return self._read_journal_once()
+
+    def _read_journal_once(self) -> Journal | None:
         path = self.layout.journal
         try:
             with path.open("rb") as file:
