@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+from labelling.sources import Source
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -17,6 +20,12 @@ def input_folder(name: str, local: Path) -> Path:
     """Input ``name`` of a Valohai execution, or ``local`` elsewhere."""
     root = os.environ.get("VH_INPUTS_DIR")
     return Path(root) / name if root else local
+
+
+def input_path(source: Source) -> Source:
+    """The source with a relative path taken as below Valohai's inputs, when run there."""
+    root = os.environ.get("VH_INPUTS_DIR")
+    return replace(source, path=Path(root) / source.path) if root else source
 
 
 def output_folder(name: str) -> Path:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from labelling.assemble import Assembly, Sample
+from labelling.dataset import link
+from labelling.picture import Box
 from numpy.typing import NDArray
 
 from training.dataset import (
     CLASSES,
     Boxes,
     DatasetError,
+    Picture,
     picture_paths,
     read_boxes,
     read_picture,
@@ -69,21 +71,65 @@ def prepare(settings: PrepareSettings) -> None:
                     where=f"labels/{part}/{path.stem}.txt",
                     hint=f"Classes are {', '.join(CLASSES)}, from 0",
                 )
-            heads = boxes[boxes[:, 0] != _PERSON]
-            persons, doubtful = judge(
-                find_persons(network, picture, settings.rule), heads[:, 1:], settings.rule
-            )
-            labels = np.concatenate((heads, _as_person(persons)))
+            labels, doubtful = label_persons(network, picture, boxes, settings.rule)
             write_boxes(_file(settings.output, "labels", part, path), labels, width, height)
-            write_boxes(
-                _file(settings.output, "ignore", part, path), _as_person(doubtful), width, height
-            )
-            _link(path, settings.output / "images" / part / path.name)
+            write_boxes(_file(settings.output, "ignore", part, path), doubtful, width, height)
+            link(path, settings.output / "images" / part / path.name)
             counts["pictures"] += 1
             counts["person_ignored"] += len(doubtful)
             for number, name in enumerate(CLASSES):
                 counts[name] += int((labels[:, 0] == number).sum())
         say(step="prepare", part=part, **counts, rule=asdict(settings.rule))
+
+
+def label_persons(
+    network: YoloV5s, picture: Picture, boxes: Boxes, rule: PseudoRule
+) -> tuple[Boxes, Boxes]:
+    """Labels with persons that the COCO model finds in place of those that were there.
+
+    Args:
+        network: The COCO model.
+        picture: RGB, ``[H,W,3]``.
+        boxes: The labels, ``[N,5]``.
+        rule: What a person must show.
+
+    Returns:
+        The labels, and persons of which it is not known; both ``[N,5]``.
+    """
+    heads = boxes[boxes[:, 0] != _PERSON]
+    persons, doubtful = judge(find_persons(network, picture, rule), heads[:, 1:], rule)
+    return np.concatenate((heads, _as_person(persons))), _as_person(doubtful)
+
+
+def add_persons(assembly: Assembly, weights: Path, rule: PseudoRule) -> Assembly:
+    """Add persons to the photographs of sources that do not label them.
+
+    Raises:
+        DatasetError: The weights or a photograph cannot be read.
+    """
+    network = coco_network(weights)
+    return replace(
+        assembly,
+        samples=tuple(
+            _with_persons(sample, network, rule) if sample.source.add_persons else sample
+            for sample in progress(assembly.samples, "add persons")
+        ),
+    )
+
+
+def _with_persons(sample: Sample, network: YoloV5s, rule: PseudoRule) -> Sample:
+    known = [box for box in sample.picture.boxes if not box.ignore]
+    rows = [(CLASSES.index(box.name), *box.corners) for box in known]
+    boxes = np.asarray(rows, np.float32).reshape(-1, 5)
+    labels, doubtful = label_persons(network, read_picture(sample.picture.path), boxes, rule)
+    persons = labels[labels[:, 0] == _PERSON]
+    made = [
+        Box(CLASSES[_PERSON], x1, y1, x2, y2, ignore=ignore)
+        for found, ignore in ((persons, False), (doubtful, True))
+        for x1, y1, x2, y2 in found[:, 1:].tolist()
+    ]
+    kept = [box for box in sample.picture.boxes if box.name != CLASSES[_PERSON]]
+    return replace(sample, picture=replace(sample.picture, boxes=(*kept, *made)))
 
 
 def _file(root: Path, kind: str, part: str, picture: Path) -> Path:
@@ -92,13 +138,3 @@ def _file(root: Path, kind: str, part: str, picture: Path) -> Path:
 
 def _as_person(boxes: Corners) -> Boxes:
     return np.insert(boxes, 0, np.float32(_PERSON), axis=1)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard-link, or copy where the file system does not allow it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
