@@ -4,23 +4,28 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
 from pathlib import Path
 
-from labelling import sama
-from labelling.assemble import AssembleSettings, assemble, check_share
-from labelling.captures import read_captures
-from labelling.classes import class_map
-from labelling.report import counts, write_report
-from labelling.review import review
-from labelling.sources import FORMATS, parse_source
-from labelling.way_back import write_labels
-from labelling.way_out import TOOLS, WayOut, write_tasks
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from training.command import run
 from training.places import input_folder, input_path, output_folder
 from training.report import say
 
+from scripts.labelling import sama
+from scripts.labelling.assemble import AssembleSettings, assemble, check_share
+from scripts.labelling.captures import read_captures
+from scripts.labelling.classes import class_map
+from scripts.labelling.report import counts, write_report
+from scripts.labelling.review import review
+from scripts.labelling.sources import FORMATS, parse_source
+from scripts.labelling.way_back import write_labels
+from scripts.labelling.way_out import TOOLS, WayOut, write_tasks
 from updater.errors import UsageError
 
+#: The model's, as in training.dataset, which needs torch.
 CLASSES = ("helmet", "head", "person")
 
 
@@ -103,7 +108,7 @@ def _back(options: argparse.Namespace) -> None:
     for text in options.source:
         if (source := parse_source(text)) is None:
             raise UsageError(f"{text[:80]!r} is not FORMAT:PATH", where="--source")
-        sources.append(input_path(source))
+        sources.append(replace(source, path=input_path(source.path)))
     assembly = assemble(
         AssembleSettings(
             sources=tuple(sources),

@@ -9,14 +9,12 @@ FORMAT+persons:PATH for exports in which persons are not labelled. See docs/labe
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
 from pathlib import Path
 
-from labelling.assemble import AssembleSettings, assemble, check_share
-from labelling.classes import class_map
-from labelling.dataset import write
-from labelling.report import counts, write_report
-from labelling.sources import FORMATS, Source, parse_source
-from labelling.split import SplitRule
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from training.command import run
 from training.dataset import CLASSES
 from training.places import input_folder, input_path, output_folder, shared_data
@@ -24,6 +22,12 @@ from training.prepare import PrepareSettings, add_persons, prepare
 from training.pseudo import PseudoRule
 from training.report import progress, say
 
+from scripts.labelling.assemble import AssembleSettings, assemble, check_share
+from scripts.labelling.classes import class_map
+from scripts.labelling.dataset import write
+from scripts.labelling.report import counts, write_report
+from scripts.labelling.sources import FORMATS, Source, parse_source
+from scripts.labelling.split import SplitRule
 from updater.errors import UsageError
 
 
@@ -91,7 +95,7 @@ def _assemble(sources: list[Source], options: argparse.Namespace, rule: PseudoRu
     if not 0 <= options.val_share <= 1 or not 0 <= options.most_dropped <= 1:
         raise UsageError("must be from 0 to 1", where="--val-share, --most-dropped")
     settings = AssembleSettings(
-        sources=tuple(input_path(source) for source in sources),
+        sources=tuple(replace(source, path=input_path(source.path)) for source in sources),
         classes=class_map(CLASSES, options.map),
         pictures=tuple(options.pictures),
         split=SplitRule(options.val_share, options.split_salt, keep=not options.split_anew),

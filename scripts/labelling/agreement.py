@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelling.picture import Box, BrokenLabelError, same_boxes
+from scripts.labelling.picture import Box, BrokenLabelError, same_boxes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from labelling.classes import ClassMap, UnknownClassError
-from labelling.duplicates import twins
-from labelling.index import NotFoundError, PictureIndex, group_on_disk
-from labelling.picture import (
+from scripts.labelling.classes import ClassMap, UnknownClassError
+from scripts.labelling.duplicates import twins
+from scripts.labelling.index import NotFoundError, PictureIndex, group_on_disk
+from scripts.labelling.picture import (
     BrokenLabelError,
     Entry,
     LabelledPicture,
     placed,
     same_boxes,
 )
-from labelling.pictures import Measured, PictureError
-from labelling.problems import LOST, Kind, LabellingError, Problem
-from labelling.sources import Source, read
-from labelling.split import SplitRule, part_of_group, strictest
+from scripts.labelling.pictures import Measured, PictureError
+from scripts.labelling.problems import LOST, Kind, LabellingError, Problem
+from scripts.labelling.sources import Source, read
+from scripts.labelling.split import SplitRule, part_of_group, strictest
 from updater.errors import StorageError
 
 

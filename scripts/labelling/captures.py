@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from labelling.picture import Box, BrokenLabelError, LabelledPicture, placed
-from labelling.pictures import Measured, PictureError, measure
-from labelling.problems import Kind, LabellingError, Problem
+from scripts.labelling.picture import Box, BrokenLabelError, LabelledPicture, placed
+from scripts.labelling.pictures import Measured, PictureError, measure
+from scripts.labelling.problems import Kind, LabellingError, Problem
 from updater.captures import (
     NAME_PATTERN,
     PICTURE_SUFFIX,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from labelling.picture import Box
+from scripts.labelling.picture import Box
 from updater.errors import UsageError
 
 #: In ``NAME=-``: boxes of this class are left out, the picture stays.

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelling.picture import PARTS, Box, BrokenLabelError, Entry, LabelledPicture
-from labelling.problems import Kind, LabellingError, Problem, Reading
-from labelling.reading import (
+from scripts.labelling.picture import PARTS, Box, BrokenLabelError, Entry, LabelledPicture
+from scripts.labelling.problems import Kind, LabellingError, Problem, Reading
+from scripts.labelling.reading import (
     BOXES_MAX,
     as_list,
     as_number,

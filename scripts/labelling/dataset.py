@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from labelling import yolo
-from labelling.assemble import Assembly, Sample
-from labelling.picture import PARTS, Box
-from labelling.problems import LabellingError
+from scripts.labelling import yolo
+from scripts.labelling.assemble import Assembly, Sample
+from scripts.labelling.picture import PARTS, Box
+from scripts.labelling.problems import LabellingError
 
 #: Of the sha256 in a file's name: 80 bits, so two photographs never share one.
 NAME_DIGITS: Final = 20

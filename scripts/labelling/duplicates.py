@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from labelling.pictures import Measured
+from scripts.labelling.pictures import Measured
 
 #: Bits of the perceptual hash in which a photograph saved again differs at most: its noise and
 #: scaling move it by two, different scenes by seventeen and more (docs/captures.md).

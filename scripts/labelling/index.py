@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from labelling.captures import day_in_path, group_of, parse_key, read_sidecar
-from labelling.picture import Entry
-from labelling.pictures import Measured, measure
-from labelling.problems import LabellingError
-from labelling.reading import sha256_in
-from labelling.references import IMAGE_SUFFIXES, parts, uploaded_name
+from scripts.labelling.captures import day_in_path, group_of, parse_key, read_sidecar
+from scripts.labelling.picture import Entry
+from scripts.labelling.pictures import Measured, measure
+from scripts.labelling.problems import LabellingError
+from scripts.labelling.reading import sha256_in
+from scripts.labelling.references import IMAGE_SUFFIXES, parts, uploaded_name
 from updater.captures import SIDECAR_SUFFIX
 
 _UPLOAD_PREFIX: Final = re.compile(r"[0-9a-f]{8}-(?P<name>.+)")

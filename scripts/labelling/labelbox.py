@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from labelling.agreement import Opinion, agreed
-from labelling.captures import Capture, key_of, parse_key
-from labelling.picture import Box, BrokenLabelError, Entry
-from labelling.problems import Kind, Problem, Reading
-from labelling.reading import (
+from scripts.labelling.agreement import Opinion, agreed
+from scripts.labelling.captures import Capture, key_of, parse_key
+from scripts.labelling.picture import Box, BrokenLabelError, Entry
+from scripts.labelling.problems import Kind, Problem, Reading
+from scripts.labelling.reading import (
     as_boxes,
     as_list,
     as_number,
@@ -24,7 +24,7 @@ from labelling.reading import (
     json_lines,
     sha256_in,
 )
-from labelling.references import is_picture
+from scripts.labelling.references import is_picture
 from updater.errors import UsageError
 
 #: Namespace of the ids of pre-labels: the same detection has the same id in every run.

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from labelling.agreement import Opinion, agreed
-from labelling.captures import Capture
-from labelling.picture import SAME_PX, Box, BrokenLabelError, Entry
-from labelling.problems import Kind, LabellingError, Problem, Reading
-from labelling.reading import (
+from scripts.labelling.agreement import Opinion, agreed
+from scripts.labelling.captures import Capture
+from scripts.labelling.picture import SAME_PX, Box, BrokenLabelError, Entry
+from scripts.labelling.problems import Kind, LabellingError, Problem, Reading
+from scripts.labelling.reading import (
     as_boxes,
     as_list,
     as_number,
@@ -24,7 +24,7 @@ from labelling.reading import (
     read_json,
     sha256_in,
 )
-from labelling.references import picture_text
+from scripts.labelling.references import picture_text
 
 _FROM, _TO = "label", "image"
 #: Results that say something about the whole picture, not where an object is.

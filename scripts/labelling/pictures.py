@@ -17,7 +17,7 @@ from daemon.captures.phash import phash
 
 PICTURE_MAX_BYTES: Final = 64 * 1024 * 1024
 PICTURE_MAX_PIXELS: Final = 100_000_000
-#: Side of the square of grey cells that :mod:`labelling.duplicates` compares.
+#: Side of the square of grey cells that :mod:`scripts.labelling.duplicates` compares.
 GRID_PX: Final = 32
 _SUFFIXES: Final = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}
 #: EXIF tag 0x0112; values from 5 to 8 swap width and height.

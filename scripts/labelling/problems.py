@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from labelling.picture import Entry
+from scripts.labelling.picture import Entry
 from updater.errors import SitewatchError
 
 

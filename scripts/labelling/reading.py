@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from labelling.picture import BrokenLabelError
-from labelling.problems import LabellingError
+from scripts.labelling.picture import BrokenLabelError
+from scripts.labelling.problems import LabellingError
 
 #: A hundred thousand pictures with ten boxes each are about 200 MB in the wordiest format.
 EXPORT_MAX_BYTES: Final = 512 * 1024 * 1024

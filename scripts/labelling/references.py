@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from labelling.picture import BrokenLabelError
-from labelling.reading import shown
+from scripts.labelling.picture import BrokenLabelError
+from scripts.labelling.reading import shown
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

@@ -12,10 +12,10 @@ from typing import Final
 
 from PIL import ImageDraw
 
-from labelling.assemble import Assembly, Sample
-from labelling.picture import PARTS
-from labelling.pictures import PictureError, open_upright
-from labelling.problems import Kind, Problem
+from scripts.labelling.assemble import Assembly, Sample
+from scripts.labelling.picture import PARTS
+from scripts.labelling.pictures import PictureError, open_upright
+from scripts.labelling.problems import Kind, Problem
 
 #: Upper bounds of the size groups: the shorter side of a box, in pixels of the picture.
 SIZE_GROUPS_PX: Final = (16, 32, 64, 128)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelling.picture import Box, overlap
+from scripts.labelling.picture import Box, overlap
 
 #: Intersection over union from which a box is about the same object (PASCAL VOC's).
 SAME_OBJECT: float = 0.5

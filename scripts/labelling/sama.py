@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from labelling.captures import Capture
-from labelling.picture import SAME_PX, Box, BrokenLabelError, Entry
-from labelling.problems import Kind, LabellingError, Problem, Reading
-from labelling.reading import (
+from scripts.labelling.captures import Capture
+from scripts.labelling.picture import SAME_PX, Box, BrokenLabelError, Entry
+from scripts.labelling.problems import Kind, LabellingError, Problem, Reading
+from scripts.labelling.reading import (
     as_boxes,
     as_list,
     as_number,
@@ -24,7 +24,7 @@ from labelling.reading import (
     read_json,
     sha256_in,
 )
-from labelling.references import is_picture
+from scripts.labelling.references import is_picture
 
 #: Tasks that one request takes.
 TASKS_MAX: Final = 1000

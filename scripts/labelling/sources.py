@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from labelling import coco, labelbox, labelstudio, sama, yolo
-from labelling.problems import Reading
+from scripts.labelling import coco, labelbox, labelstudio, sama, yolo
+from scripts.labelling.problems import Reading
 from updater.errors import UsageError
 
 _PERSONS: Final = "+persons"

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labelling.picture import PARTS
+from scripts.labelling.picture import PARTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from labelling import coco
-from labelling.assemble import Assembly
-from labelling.dataset import file_name, link
-from labelling.problems import LabellingError
+from scripts.labelling import coco
+from scripts.labelling.assemble import Assembly
+from scripts.labelling.dataset import file_name, link
+from scripts.labelling.problems import LabellingError
 
 _FILE: Final = "instances.json"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from labelling import labelbox, labelstudio, sama
-from labelling.captures import Capture
-from labelling.problems import LabellingError
+from scripts.labelling import labelbox, labelstudio, sama
+from scripts.labelling.captures import Capture
+from scripts.labelling.problems import LabellingError
 
 
 @dataclass(frozen=True, slots=True)

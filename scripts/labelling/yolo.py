@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from labelling.picture import PARTS, Box, BrokenLabelError, Entry
-from labelling.problems import Kind, LabellingError, Problem, Reading
-from labelling.reading import BOXES_MAX, decimal, parse_json, read_text
-from labelling.references import IMAGE_SUFFIXES, is_picture, parts
+from scripts.labelling.picture import PARTS, Box, BrokenLabelError, Entry
+from scripts.labelling.problems import Kind, LabellingError, Problem, Reading
+from scripts.labelling.reading import BOXES_MAX, decimal, parse_json, read_text
+from scripts.labelling.references import IMAGE_SUFFIXES, is_picture, parts
 
 _LABEL_MAX_BYTES: Final = 1024 * 1024
 _LIST_MAX_BYTES: Final = 64 * 1024 * 1024

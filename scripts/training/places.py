@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
-
-from labelling.sources import Source
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -22,10 +19,10 @@ def input_folder(name: str, local: Path) -> Path:
     return Path(root) / name if root else local
 
 
-def input_path(source: Source) -> Source:
-    """The source with a relative path taken as below Valohai's inputs, when run there."""
+def input_path(path: Path) -> Path:
+    """A relative path, taken as below Valohai's inputs when run there."""
     root = os.environ.get("VH_INPUTS_DIR")
-    return replace(source, path=Path(root) / source.path) if root else source
+    return Path(root) / path if root else path
 
 
 def output_folder(name: str) -> Path:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from labelling.assemble import Assembly, Sample
-from labelling.dataset import link
-from labelling.picture import Box
 from numpy.typing import NDArray
 
+from scripts.labelling.assemble import Assembly, Sample
+from scripts.labelling.dataset import link
+from scripts.labelling.picture import Box
 from training.dataset import (
     CLASSES,
     Boxes,
