@@ -96,7 +96,7 @@ class Rollout:
 
     Attributes:
         connect: the service.
-        order: what runs on each group; the group is the stage's.
+        order: what runs on each group; the group is the stage's, and ends the comment.
         waiting: how long.
         timing: clock and sleep.
     """
@@ -122,7 +122,11 @@ class Rollout:
 
     def start(self, group: str) -> str:
         """Starts the flow on a group and does not wait."""
-        return self.connect.start(replace(self.order, group=group))
+        return self.connect.start(self._order(group))
+
+    def _order(self, group: str) -> Order:
+        """For a group; its comment is its own, since deployments are found again by it."""
+        return replace(self.order, group=group, comment=f"{self.order.comment} {group}")
 
     def _run(self, stage: Stage) -> StageReport:
         devices = self.connect.devices(stage.group)
@@ -132,7 +136,7 @@ class Rollout:
                 where=f"group {stage.group}",
                 hint="Names of groups are case-sensitive",
             )
-        order = replace(self.order, group=stage.group)
+        order = self._order(stage.group)
         deployment = self.connect.start(order)
         tell(f"{stage.group}: flow {order.flow} started on {len(devices)} devices")
         until_s = self.timing.monotonic_s() + self.waiting.timeout_s
