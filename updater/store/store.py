@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
-from updater.errors import BundleError, StateError, StorageError
+from updater.errors import DISK_ERRORS, BundleError, StateError, StorageError
 from updater.manifest import MANIFEST_NAME, Manifest
 from updater.store import lock, moves, observe, recovery, retention, serial
 from updater.store.disk import Disk
@@ -353,7 +353,8 @@ class Store:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise BundleError(f"cannot be read: {error.strerror}", where=str(path)) from error
+            kind = StorageError if error.errno in DISK_ERRORS else BundleError
+            raise kind(f"cannot be read: {error.strerror}", where=str(path)) from error
         digest = hashlib.sha256(data).hexdigest()
         return Release(
             version=manifest.version,
