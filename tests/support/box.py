@@ -221,7 +221,7 @@ class Box:
     def _enter(self) -> list[str]:
         return [
             *("nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net"),
-            *("--pid", "--cgroup", "--root", "--wd=/"),
+            *("--pid", "--cgroup", "--root", "--wd"),
         ]
 
     def _find_leader(self) -> int | None:
