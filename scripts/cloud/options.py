@@ -10,7 +10,6 @@ from scripts.cloud import connect_v1, connect_v2, secrets
 from scripts.cloud.artifactory import Artifactory
 from scripts.cloud.connect_v1 import ConnectV1
 from scripts.cloud.connect_v2 import ConnectV2
-from scripts.cloud.fleet import Connect
 from scripts.cloud.http import Client
 from scripts.cloud.rollout import Stage, Waiting
 from scripts.cloud.timing import RateLimit
@@ -71,7 +70,7 @@ def add_connect(parser: argparse.ArgumentParser) -> None:
     add("--poll", type=_seconds, default=Waiting().poll_s, help="seconds between two questions")
 
 
-def connect(options: argparse.Namespace) -> Connect:
+def connect(options: argparse.Namespace) -> ConnectV1 | ConnectV2:
     """The service that the options name.
 
     Raises:
