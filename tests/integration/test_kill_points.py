@@ -20,9 +20,11 @@ from tests.crash.upload import UploadSweep
 from tests.support.mosquitto import find_program
 from tests.support.s3_server import S3Server
 
-KILLS = 60
-REFUSALS = 40
-UPLOADS = 9
+pytestmark = pytest.mark.once
+
+KILLS = 30
+REFUSALS = 18
+UPLOADS = 6
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from updater.bundle import verify_folder
 from updater.store import states
 from updater.store.states import State
 
+pytestmark = pytest.mark.once
+
 INSTALL = ("install", "{3.0}", "--offline")
 BLIND = ("install", "{3.1}", "--offline")
 """A bundle that does not find what it promises."""

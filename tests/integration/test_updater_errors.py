@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.updating import Device
 
+pytestmark = pytest.mark.once
+
 BROKEN = """
 import sys
 from updater import cli
