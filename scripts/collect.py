@@ -20,6 +20,7 @@ from scripts.cloud.rollout import Rollout, Waiting
 from scripts.training.command import run
 from scripts.training.places import output_folder
 from updater.errors import UsageError
+from updater.upload.names import Destination
 from updater.upload.policy import PARTITIONS
 
 TOOLS = ("label-studio", "labelbox", "sama")
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--sts-url", default="", metavar="URL", help="another server that speaks STS")
     add("--hand-over", choices=tuple(map(str, Way)), default=str(Way.SCRIPT), help="credentials")
     add("--folder", default="collect", help="of the script in its repository")
+    add("--copy", action="store_true", help="copy what arrived to OUTPUT/captures")
     add("--tool", choices=TOOLS, action="append", default=[], help="make tasks; may be repeated")
     add("--output", type=Path, default=output_folder("collect"), metavar="DIR")
     options.add_artifactory(made)
@@ -88,26 +90,27 @@ def main() -> None:
         for device, one in found.items()
     }
     sums = {"devices": len(found), "captures": sum(one.captures for one in found.values())}
-    told = {"run": name, "address": destination.url, **sums}
+    told: dict[str, object] = {"run": name, "address": destination.url, **sums}
     report.write_json(given.output / "arrived.json", {**told, "by_device": devices})
-    if given.tool and found:
-        told |= tasks(given, amazon, made)
+    if given.copy or given.tool:
+        copy = given.output / "captures"
+        copy.mkdir(parents=True, exist_ok=True)
+        told["foreign"] = aws.download(amazon, destination, found, copy)
+        if given.tool:
+            told |= tasks(given, destination, copy)
     report.say(step="collect", **told)
     rollout.check(reports, stages)
 
 
-def tasks(given: argparse.Namespace, amazon: Amazon, made: Collection) -> dict[str, int]:
-    """Copies the captures and makes tasks of them; how many, for the metadata."""
+def tasks(given: argparse.Namespace, destination: Destination, copy: Path) -> dict[str, int]:
+    """Makes tasks of the copied captures; how many, for the metadata."""
     # Who only collects needs nothing of what the pictures' formats need.
     from scripts.cloud import tasks as labelling  # noqa: PLC0415
 
-    copy = given.output / "captures"
-    found = aws.arrived(amazon, made.destination)
-    foreign = aws.download(amazon, made.destination, found, copy)
     pictures, wrong = labelling.write(
-        copy, made.destination, given.region, given.tool, given.output / "tasks"
+        copy, destination, given.region, given.tool, given.output / "tasks"
     )
-    return {"tasks": pictures, "left_out": foreign + wrong}
+    return {"tasks": pictures, "left_out": wrong}
 
 
 if __name__ == "__main__":

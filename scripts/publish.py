@@ -7,7 +7,6 @@ import argparse
 import os
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -35,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "--bundle", type=Path, default=input_folder("bundle", output_folder("bundle")),
         metavar="DIR", help="made by scripts/bundle.py (default: %(default)s)",
     )  # fmt: skip
-    add("--version", help="of the bundle (default: year.month.day.hourminute, UTC)")
+    add("--version", help="of the bundle (default: as its manifest says)")
     add(
         "--golden", type=Path, nargs="*", default=[], metavar="DIR",
         help="choose the golden pictures from these: bundles, or pictures with allowed.json",
@@ -67,7 +66,6 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run the step."""
     given = parser().parse_args()
-    version = given.version or datetime.now(UTC).strftime("%Y.%-m.%-d.%-H%M")
     # Everything that may be missing is asked for before anything takes time.
     key = signing.load(KeySource(given.key_file, given.sign_command, given.public_key), os.environ)
     server = options.artifactory(given)
@@ -75,6 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sitewatch-publish-") as temporary:
         folder = Path(temporary) / "bundle"
         manifest = assemble.assemble(given.bundle, given.golden, folder)
+        version = given.version or manifest.version
         first = server.find(place.moving) is None
         verdict = judged(given, manifest, first=first)
         assemble.prove(folder)

@@ -1,0 +1,186 @@
+"""``valohai.yaml`` against itself and against the scripts: what Valohai's own lint does not see."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scripts.cloud import secrets
+from tests.support import pipeline
+from tests.support.pipeline import ROOT, calls, commands, options_of
+
+STEPS, PIPELINES = pipeline.read()
+NODES = {name: {node["name"]: node for node in one["nodes"]} for name, one in PIPELINES.items()}
+EDGES = [
+    (name, *(end.split(".", 2) for end in edge)) for name, one in PIPELINES.items()
+    for edge in one["edges"]
+]  # fmt: skip
+AMAZON = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+TYPES = {"int": "integer", "float": "float", "_seconds": ("integer", "float"), "_share": "float"}
+
+
+def inputs(step: str) -> dict[str, Any]:
+    return {one["name"]: one for one in STEPS[step].get("inputs", [])}
+
+
+def parameters(step: str) -> dict[str, Any]:
+    return {one["name"]: one for one in STEPS[step].get("parameters", [])}
+
+
+def consumer(step: str) -> pipeline.Call:
+    """The one call that the step's parameters go to."""
+    (found,) = [call for call in calls(STEPS[step]) if call.takes_parameters]
+    return found
+
+
+def test_valohais_own_lint() -> None:
+    lint = pytest.importorskip("valohai_yaml.lint")
+    result = lint.lint((ROOT / "valohai.yaml").read_text())
+    assert list(result.messages) == []
+
+
+def test_what_there_must_be() -> None:
+    assert {"prepare", "train", "export", "publish", "connect", "collect", "labels"} <= set(STEPS)
+    assert len(PIPELINES) == 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_scripts_and_options_exist(step: str) -> None:
+    found = list(calls(STEPS[step]))
+    assert found, "a step that runs nothing of ours"
+    for call in found:
+        known = options_of(call.script, call.subcommand)
+        for option in call.options:
+            assert option in known, f"{call.script} has no {option}"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_parameters_are_options_of_the_script(step: str) -> None:
+    call = consumer(step)
+    known = options_of(call.script, call.subcommand)
+    for name, one in parameters(step).items():
+        option = known.get(f"--{name}")
+        assert option is not None, f"{call.script} has no --{name}"
+        assert option.name not in call.options, f"--{name} is given twice"
+        assert (one["type"] == "flag") == option.flag, name
+        if option.type in TYPES:
+            assert one["type"] in TYPES[option.type], name
+        how = {"append": "repeat", "nargs": "separate", "": None}[option.several]
+        assert one.get("multiple") == how, f"{name} takes more than one, or only one"
+        if option.choices and "default" in one:
+            values = one["default"] if how else [one["default"]]
+            assert set(values) <= set(option.choices), name
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_a_script_must_be_given_is_given(step: str) -> None:
+    for call in calls(STEPS[step]):
+        given = set(call.options)
+        if call.takes_parameters:
+            given |= {
+                f"--{name}"
+                for name, one in parameters(step).items()
+                if "default" in one and not one.get("optional")
+            }
+        needed = {
+            option.name
+            for option in options_of(call.script, call.subcommand).values()
+            if option.required
+        }
+        assert needed <= given, call.script
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_inputs_are_used_and_what_is_used_is_an_input(step: str) -> None:
+    text = "\n".join(commands(STEPS[step]))
+    named = set(re.findall(r"/valohai/inputs/([\w-]+)", text))
+    assert named <= set(inputs(step))
+    for name, one in inputs(step).items():
+        by_default = any(
+            f'input_folder("{name}"' in pipeline.source_of(call.script)
+            for call in calls(STEPS[step])
+        )
+        below = any(
+            f":{name}" in str(parameter.get("default", ""))
+            for parameter in parameters(step).values()
+        )
+        assert name in named or by_default or below, f"nothing reads the input {name}"
+        if one.get("optional") and name in named:
+            assert re.search(rf"\[ -[es] (\"\$each\"|/valohai/inputs/{name}/)", text), name
+
+
+@pytest.mark.parametrize(("pipe", "source", "target"), EDGES)
+def test_edges_lead_from_outputs_to_inputs(pipe: str, source: list[str], target: list[str]) -> None:
+    node, kind, pattern = source
+    step = NODES[pipe][node]["step"]
+    assert kind == "output"
+    text = "\n".join(commands(STEPS[step]))
+    made = set(re.findall(r"/valohai/outputs/([\w.-]+)", text))
+    for call in calls(STEPS[step]):
+        made |= set(re.findall(r'"([\w-]+\.\w+)"', pipeline.source_of(call.script)))
+    assert fnmatch.filter(made, pattern), f"{step} makes no {pattern}"
+    node, kind, name = target
+    assert kind == "input"
+    assert name in inputs(NODES[pipe][node]["step"])
+    # The file's name is in the command that reads it, or an input gives it one.
+    reader = STEPS[NODES[pipe][node]["step"]]
+    wanted = inputs(reader["name"])[name].get("filename", pattern)
+    read = "\n".join(commands(reader))
+    assert f"/valohai/inputs/{name}/{wanted}" in read or f"/valohai/inputs/{name}/*.tar" in read
+
+
+@pytest.mark.parametrize("pipe", PIPELINES)
+def test_every_input_has_a_source(pipe: str) -> None:
+    fed = {(target[0], target[2]) for name, _, target in EDGES if name == pipe}
+    for node in NODES[pipe].values():
+        assert node["step"] in STEPS
+        for name, one in inputs(node["step"]).items():
+            assert "default" in one or one.get("optional") or (node["name"], name) in fed, name
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_secrets_are_named_and_have_no_value(step: str) -> None:
+    for one in STEPS[step].get("environment-variables", []):
+        assert one["name"] in (*secrets.VARIABLES, *AMAZON)
+        assert "default" not in one
+    options = {f"--{name}" for name in parameters(step)}
+    assert not {option for option in options if re.search("token|secret|password|key-file", option)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "test"),
+    [
+        ("publish.output.publication.json", "publish.output.published.json", "edges"),
+        ("train.input.prepared", "train.input.prepare", "edges"),
+        ("- name: least-gain", "- name: least-gains", "parameters"),
+        ("scripts/export.py --checkpoint", "scripts/export.py --weights", "options"),
+    ],
+)
+def test_the_checks_see_mistakes(
+    monkeypatch: pytest.MonkeyPatch, old: str, new: str, test: str
+) -> None:
+    text = (ROOT / "valohai.yaml").read_text()
+    assert old in text
+    steps, pipelines = pipeline.read(text.replace(old, new))
+    module = test_the_checks_see_mistakes.__globals__
+    monkeypatch.setitem(module, "STEPS", steps)
+    failed = 0
+    checks: dict[str, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {
+        "edges": [
+            (test_edges_lead_from_outputs_to_inputs, (name, *(end.split(".", 2) for end in edge)))
+            for name, one in pipelines.items()
+            for edge in one["edges"]
+        ],
+        "parameters": [(test_parameters_are_options_of_the_script, (step,)) for step in steps],
+        "options": [(test_scripts_and_options_exist, (step,)) for step in steps],
+    }
+    for check, arguments in checks[test]:
+        try:
+            check(*arguments)
+        except (AssertionError, KeyError):
+            failed += 1
+    assert failed == 1
