@@ -36,8 +36,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add("--version", help="of the bundle (default: as its manifest says)")
     add(
-        "--golden", type=Path, nargs="*", default=[], metavar="DIR",
-        help="choose the golden pictures from these: bundles, or pictures with allowed.json",
+        "--golden", type=Path, action="append", default=[], metavar="DIR",
+        help="choose the golden pictures from a bundle, or from pictures with allowed.json; may be "
+        "repeated",
     )  # fmt: skip
     add("--metrics", type=Path, metavar="FILE", help="figures (default: the bundle's manifest)")
     add("--production", type=Path, metavar="FILE", help="figures of production on the same val")

@@ -167,6 +167,21 @@ def test_golden_pictures_are_chosen_from_the_allowed(publisher: Publisher) -> No
     assert "no allowed picture proves red: scene.png: does not find the red" in refused.stderr
 
 
+def test_the_shipped_model_is_held_to_its_own_pictures(
+    publisher: Publisher, project_root: Path
+) -> None:
+    shipped = project_root / "packaging/model"
+    arguments = ("--key-file", publisher.device.key, "--golden", shipped, "--no-move")
+    done = publisher.run(shipped, *arguments)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(publisher.output / "model.zip") as archive:
+        made = json.loads(archive.read("manifest.json"))
+    before = json.loads((shipped / "manifest.json").read_text())
+    assert made["version"] == before["version"]
+    assert {one["file"] for one in made["golden"]} == {one["file"] for one in before["golden"]}
+    assert "models/model.zip" not in publisher.artifactory.items
+
+
 def test_a_model_that_is_not_better_needs_force(
     publisher: Publisher, artifactory: Artifactory
 ) -> None:

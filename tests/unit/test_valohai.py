@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -69,11 +71,36 @@ def test_parameters_are_options_of_the_script(step: str) -> None:
         assert (one["type"] == "flag") == option.flag, name
         if option.type in TYPES:
             assert one["type"] in TYPES[option.type], name
-        how = {"append": "repeat", "nargs": "separate", "": None}[option.several]
+        # Valohai joins the values of "separate" with commas, which no script here takes apart.
+        how = {"append": "repeat", "": None}[option.several]
         assert one.get("multiple") == how, f"{name} takes more than one, or only one"
         if option.choices and "default" in one:
             values = one["default"] if how else [one["default"]]
             assert set(values) <= set(option.choices), name
+
+
+@pytest.mark.parametrize("script", ["publish", "jfrog-connect", "collect"])
+def test_the_command_that_valohai_makes_is_understood(script: str) -> None:
+    valohai_yaml = pytest.importorskip("valohai_yaml")
+    (step,) = [name for name in STEPS if consumer(name).script == f"scripts/{script}.py"]
+    config = valohai_yaml.parse((ROOT / "valohai.yaml").read_text())
+    text = config.steps[step].build_command(
+        {name: one["default"] for name, one in parameters(step).items() if "default" in one}
+    )
+    (line,) = [line for line in text if f"scripts/{script}.py" in line]
+    words = shlex.split(line.partition(f"scripts/{script}.py ")[2].partition("||")[0])
+    module = importlib.import_module(f"scripts.{script}")
+    given = module.parser().parse_args([word for word in words if not word.startswith("$")])
+    for name, one in parameters(step).items():
+        found = getattr(given, name.replace("-", "_"))
+        if "default" in one:
+            wanted = one["default"] if isinstance(one["default"], list) else [one["default"]]
+            for sample, value in zip(_listed(found), wanted, strict=True):
+                assert sample == type(sample)(value)
+
+
+def _listed(found: object) -> list[Any]:
+    return found if isinstance(found, list) else [found]
 
 
 @pytest.mark.parametrize("step", STEPS)
