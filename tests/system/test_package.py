@@ -146,8 +146,11 @@ def test_remove_keeps_the_data_and_purge_does_not(box: Box) -> None:
     box.run("rm -r /etc/sitewatch")
     assert ours() == set()
     install(box)
+    box.run("systemctl enable --now sitewatch-upload.timer")
+    install(box, "--reinstall")
+    assert box.property("sitewatch-upload.timer", "ActiveState") == "active"
     box.run("apt-get remove -y sitewatch")
-    assert not is_active(box)
+    assert box.run("systemctl list-units --plain --no-legend --all 'sitewatch*'").stdout == ""
     assert box.run("ls /var/lib/sitewatch").stdout.split() == [
         *("captures", "incoming", "models", "outbox")
     ]
