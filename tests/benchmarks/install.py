@@ -49,7 +49,10 @@ def measure(folder: Path, bundle: Path, amount: int | None) -> dict[str, Any]:
             url = f"{server.url}/model.zip"
             found[scheme] = _compared(
                 [
-                    (_with_curl_and_unzip(url, authority.certificate, folder), *_installed(device, url))
+                    (
+                        _with_curl_and_unzip(url, authority.certificate, folder),
+                        *_installed(device, url),
+                    )
                     for _ in range(amount or ROUNDS)
                 ]
             )

@@ -51,7 +51,7 @@ def test_a_disk_that_refuses_is_another_error(tmp_path: Path) -> None:
 def test_a_lock_file_without_a_readable_pid_locks_as_well(tmp_path: Path) -> None:
     first = ProcessLock(tmp_path / "lock")
     (tmp_path / "lock").write_text("who knows")
-    with pytest.raises(LockedError, match="is held by another process$") as caught:
+    with pytest.raises(LockedError, match=r"is held by another process$") as caught:
         ProcessLock(tmp_path / "lock")
     assert caught.value.pid is None
     first.release()
