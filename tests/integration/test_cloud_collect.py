@@ -35,6 +35,8 @@ from updater.fetch.credentials import Credentials
 from updater.upload.names import Destination
 from updater.upload.policy import POLICY_MAX_CHARACTERS, session_policy
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging/connect"
 PREFIX = "weekly"

@@ -23,6 +23,8 @@ from tests.support import planted
 from tests.support.connect_server import Connect, Created, Fault, Outcome, Step
 from updater.errors import UsageError
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 FLOW = (ROOT / "packaging/connect/update-model.yaml").read_text()
 PLAIN = """

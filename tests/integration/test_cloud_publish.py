@@ -30,6 +30,8 @@ from tests.support.updating import Device
 from updater.errors import SitewatchError, TrustError
 from updater.fetch.credentials import Credentials
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN, API_KEY, READER = "publish-t0ken-hunter2", "publish-k3y-hunter2", "device-t0ken-hunter2"
 PUBLISHER = Account("publisher", token=TOKEN, api_key=API_KEY, deploy=True, overwrite=True)

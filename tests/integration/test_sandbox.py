@@ -20,6 +20,8 @@ from updater.confined import OUTPUT_MAX_BYTES, Finished
 from updater.errors import ConfigError
 from updater.selftest import environment
 
+pytestmark = pytest.mark.once
+
 DATA_BYTES = 200_000_000
 PATIENCE_S = 30.0
 

@@ -27,6 +27,8 @@ from updater import manifest as manifests
 from updater.bundle import list_files
 from updater.manifest import MANIFEST_NAME, MODEL_NAME, Manifest, Thresholds
 
+pytestmark = pytest.mark.once
+
 FRAMES = 3000
 """Two minutes at the 25 or so a second that this model is looked at with."""
 
