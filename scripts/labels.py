@@ -10,10 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from training.command import run
-from training.places import input_folder, input_path, output_folder
-from training.report import say
-
+from scripts.cloud.report import say
 from scripts.labelling import sama
 from scripts.labelling.assemble import AssembleSettings, assemble, check_share
 from scripts.labelling.captures import read_captures
@@ -23,6 +20,8 @@ from scripts.labelling.review import review
 from scripts.labelling.sources import FORMATS, parse_source
 from scripts.labelling.way_back import write_labels
 from scripts.labelling.way_out import TOOLS, WayOut, write_tasks
+from scripts.training.command import run
+from scripts.training.places import input_folder, input_path, output_folder
 from updater.errors import UsageError
 
 #: The model's, as in training.dataset, which needs torch.
@@ -63,6 +62,8 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 
 def _out(options: argparse.Namespace) -> None:
+    if options.most is not None and options.most < 1:
+        raise UsageError("must be 1 or more", where="--most")
     found, problems = read_captures(
         options.captures, options.address, least_score=options.least_score
     )

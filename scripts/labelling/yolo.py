@@ -126,9 +126,13 @@ def class_names(path: Path) -> tuple[str, ...]:
 
 
 def _yaml_names(path: Path) -> tuple[str, ...]:
-    # Only here: what needs no data.yaml needs no PyYAML.
-    import yaml  # noqa: PLC0415
-
+    try:
+        # Only here: what reads no data.yaml needs no PyYAML.
+        import yaml  # noqa: PLC0415
+    except ImportError as error:
+        raise LabellingError(
+            "PyYAML is not installed", where=str(path), hint="pip install PyYAML"
+        ) from error
     try:
         document: Any = yaml.safe_load(read_text(path, _LABEL_MAX_BYTES))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
