@@ -222,3 +222,10 @@ def test_all_rules_together_and_their_order() -> None:
         assert caught.value.where == where
         facts = replace(facts, **step)
     check_installable(wanted, DIGEST, ARCHIVE, facts)
+
+
+def test_a_long_list_of_device_classes_makes_no_long_message() -> None:
+    with pytest.raises(TrustError) as caught:
+        check_device_class(["9" * 4096] * 50, "raspberry-pi-5")
+    assert len(str(caught.value)) < 600
+    assert "…" in caught.value.what

@@ -21,6 +21,11 @@ from updater.versions import is_newer
 SHOWN_CHARACTERS = 12
 """Of a digest in a message, as in a release's name."""
 
+CLASSES_SHOWN = 5
+CLASS_SHOWN_CHARACTERS = 64
+"""Of a bundle's device classes in a message: even a signed list may be long, and the last line of
+the output is what people see."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signer:
@@ -177,7 +182,8 @@ def check_device_class(device_classes: Sequence[str], device_class: str) -> None
     """
     if not device_classes or device_class in device_classes:
         return
-    wanted = ", ".join(ascii(name)[1:-1] for name in device_classes)
+    shown = [ascii(name)[1:-1][:CLASS_SHOWN_CHARACTERS] for name in device_classes]
+    wanted = ", ".join(shown[:CLASSES_SHOWN]) + (" …" if len(shown) > CLASSES_SHOWN else "")
     found = f"is '{device_class}'" if device_class else "has no class in its configuration"
     raise TrustError(
         f"the bundle is for {wanted}, and this device {found}",
