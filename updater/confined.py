@@ -32,7 +32,8 @@ class Finished:
         stdout: its first ``OUTPUT_MAX_BYTES``.
         stderr: likewise.
         wall_s: how long it took.
-        peak_bytes: most resident memory of the largest of its processes.
+        peak_bytes: most resident memory of the largest of its processes; never less than this
+            process's own, of which it began as a copy.
         isolation: what keeps it from the network; empty: nothing does.
     """
 

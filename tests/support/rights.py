@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -97,3 +98,12 @@ def run(
         sys.stderr.write(done.stderr)
         done.check_returncode()
     return done
+
+
+def own_peak_bytes() -> int:
+    """The most resident memory that this process ever had.
+
+    A child starts as a copy of its parent, and the kernel counts that copy into the child's peak
+    (``ru_maxrss``, getrusage(2)): of a test run that has grown large, no smaller peak is told.
+    """
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
