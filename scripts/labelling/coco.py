@@ -116,17 +116,19 @@ def _read_file(path: Path, *, empty_is_background: bool) -> Reading:
     boxes: dict[int, list[Box]] = {key: [] for key in images}
     broken: dict[int, Problem] = {}
     for index, each in enumerate(listed["annotations"]):
-        where, key = f"{path}: annotations[{index}]", None
+        where = f"{path}: annotations[{index}]"
+        key: int | None = None
         try:
             annotation = as_object(each, "an annotation")
-            key = annotation.get("image_id")
-            if type(key) is not int or key not in images:
-                raise BrokenLabelError(f"image_id {str(key)[:40]} is no image of this file")
+            named = annotation.get("image_id")
+            if type(named) is not int or named not in images:
+                raise BrokenLabelError(f"image_id {str(named)[:40]} is no image of this file")
+            key = named
             if len(boxes[key]) == BOXES_MAX:
                 raise BrokenLabelError(f"more than {BOXES_MAX} boxes on one picture")
             boxes[key].append(_box(annotation, names))
         except BrokenLabelError as error:
-            if key in images:
+            if key is not None:
                 reference = str(images[key].get("file_name", ""))
                 broken.setdefault(key, Problem(where, str(error), Kind.BROKEN, reference))
             else:

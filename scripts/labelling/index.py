@@ -40,7 +40,8 @@ class PictureIndex:
         self._digests: dict[Path, str] = {}
         self._by_sha256: dict[str, Path] | None = None
         self._files: list[Path] = []
-        for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        self._roots = list(dict.fromkeys(folder.resolve() for folder in folders))
+        for folder in self._roots:
             if not folder.is_dir():
                 raise LabellingError("no such folder", where=str(folder))
             for path in folder.rglob("*"):
@@ -64,7 +65,7 @@ class PictureIndex:
         """The file that an entry is about.
 
         By content hash where the export carries one; else by its path: of the files of that name,
-        the one that shares the most folders with it.
+        the one that shares the most folders with it, but never one in another folder.
 
         Raises:
             NotFoundError: There is none, or several could be meant.
@@ -98,7 +99,12 @@ class PictureIndex:
         paths = [p for p in self._by_stem.get(stem, []) if suffix in (None, p.suffix)]
         shared = {path: _common_tail(path.parts[:-1], wanted[:-1]) for path in paths}
         most = max(shared.values(), default=0)
-        return [path for path in paths if shared[path] == most]
+        found = [path for path in paths if shared[path] == most]
+        if most == 0 and len(wanted) > 1:
+            # cam1/a.jpg is not cam2/a.jpg, though no other is here; in a folder without folders
+            # the name is all there is.
+            found = [path for path in found if path.parent in self._roots]
+        return found
 
     def _of_sha256(self, sha256: str) -> Path:
         if self._by_sha256 is None:

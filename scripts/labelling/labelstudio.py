@@ -174,18 +174,19 @@ def _annotation(
         for index, each in enumerate(as_boxes(annotation.get("result"), what))
     ]
     # <Labels> with <Rectangle> writes a region twice, under one id: its shape, then its label.
-    labelled = {r.get("id") for r in results if r.get("type") == "labels"}
+    labelled = [r.get("id") for r in results if r.get("type") == "labels"]
     boxes: list[Box] = []
     size: tuple[int, int] | None = None
     for index, result in enumerate(results):
-        where, kind = f"{what}[{index}]", result.get("type")
+        where = f"{what}[{index}]"
+        kind = as_text(result.get("type"), f"{where}.type")
         if kind in _NO_SHAPE or kind == "relation":
             continue
         if kind == "rectangle" and result.get("id") in labelled:
             continue
         if kind not in ("rectanglelabels", "labels"):
-            raise BrokenLabelError(f"{where}: {str(kind)[:40]!r} is not a box with a label")
-        boxes.append(_box(result, str(kind), where))
+            raise BrokenLabelError(f"{where}: {kind[:40]!r} is not a box with a label")
+        boxes.append(_box(result, kind, where))
         own = (
             as_size(result.get("original_width"), f"{where}.original_width"),
             as_size(result.get("original_height"), f"{where}.original_height"),

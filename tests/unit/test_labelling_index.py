@@ -54,6 +54,16 @@ def test_equal_names_are_told_apart_by_their_folders(tmp_path: Path) -> None:
         index.find(named("cam1/a.png"))
 
 
+def test_a_picture_of_that_name_in_another_folder_is_another_picture(tmp_path: Path) -> None:
+    write_picture(tmp_path / "cam2" / "a.jpg", 2)
+    flat = write_picture(tmp_path / "b.jpg", 3)
+    index = PictureIndex([tmp_path])
+    with pytest.raises(NotFoundError, match=r"no picture called 'a\.jpg'"):
+        index.find(named("s3://bucket/cam1/a.jpg"))
+    assert index.find(named("a.jpg")).parent.name == "cam2"
+    assert index.find(named("s3://bucket/cam1/b.jpg")) == flat
+
+
 def test_copies_of_one_photograph_are_not_in_doubt(tmp_path: Path) -> None:
     write_picture(tmp_path / "cam1" / "a.jpg", 1)
     write_picture(tmp_path / "cam2" / "a.jpg", 1)
