@@ -127,16 +127,15 @@ class _ArtifactoryHandler(FileHandler):
                 raise _RefusedError(404, "File not found.")
             method(account, target, parse_qs(parts.query, keep_blank_values=True))
         except _RefusedError as refused:
-            # What was sent and not read would be taken for the next request.
-            self.close_connection = True
+            # What was sent and not read would be taken for the next request: no keeping alive.
             error = {"errors": [{"status": refused.status, "message": refused.message}]}
-            self._json(refused.status, error)
+            headers = {"Content-Type": "application/json"}
+            if refused.status == 401:
+                headers["WWW-Authenticate"] = 'Basic realm="Artifactory Realm"'
+            self.refuse(refused.status, json.dumps(error).encode(), headers)
 
     def _json(self, status: int, document: Any) -> None:
-        headers = {"Content-Type": "application/json"}
-        if status == 401:
-            headers["WWW-Authenticate"] = 'Basic realm="Artifactory Realm"'
-        self.reply(status, json.dumps(document).encode(), headers)
+        self.reply(status, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
     # ------------------------------------------------------------ who asks
 

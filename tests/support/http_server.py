@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 CHUNK_BYTES = 64 * 1024
+LINGER_S = 2.0
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
@@ -93,6 +95,23 @@ class FileHandler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def refuse(
+        self, status: int, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Answers, whatever of the request is still to come, and ends the connection.
+
+        Says so, as a client would use the connection again otherwise; and reads the rest, since
+        closing over unread bytes resets the connection, perhaps before the answer was read.
+        """
+        self.close_connection = True
+        self.reply(status, body, {**(headers or {}), "Connection": "close"})
+        self.wfile.flush()
+        with suppress(OSError):  # the client may have gone first
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER_S)
+            while self.connection.recv(CHUNK_BYTES):
+                pass
 
     def send_file(self, path: Path, etag: str, headers: Mapping[str, str]) -> None:
         """Answers a GET or HEAD: whole, a range, or that nothing has changed."""
