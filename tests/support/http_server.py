@@ -96,9 +96,7 @@ class FileHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def refuse(
-        self, status: int, body: bytes, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def refuse(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Answers, whatever of the request is still to come, and ends the connection.
 
         Says so, as a client would use the connection again otherwise; and reads the rest, since
