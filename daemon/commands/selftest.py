@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from daemon.commands.options import add_runtime_options, model_config
+from daemon.config import ModelConfig
+from daemon.detection.runtime_choice import check_runtimes
 from daemon.proof import Proof, prove
-from updater.errors import SelfTestError
+from updater.errors import ConfigError, ModelError, SelfTestError
 
 DEFAULT_THREADS = 2
 
@@ -21,8 +23,8 @@ examples:
 
 Every golden picture of the bundle must show what the manifest says, no more and no less; every
 value that the model gives must be finite; the median time must keep the manifest's limit.
-exit codes: 0 the bundle works here, 4 it is damaged, 5 no runtime can run it, 9 it does not do what
-it should
+exit codes: 0 the bundle works here, 3 there is no runtime to try it with, 4 it is damaged, 5 no
+runtime can run it, 9 it does not do what it should
 """
 
 
@@ -46,14 +48,28 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         BundleError: the bundle is damaged.
+        ConfigError: there is no runtime that works here, which says nothing of the bundle.
         ModelError: no runtime can run the model.
         SelfTestError: it runs, but not as it should.
     """
-    proof = prove(model_config(arguments, arguments.bundle))
+    config = model_config(arguments, arguments.bundle)
+    try:
+        proof = prove(config)
+    except ModelError:
+        _check_runtimes(config)
+        raise
     print(json.dumps(_record(proof)) if arguments.json else _text(proof))
     if proof.failures:
         raise SelfTestError("; ".join(proof.failures), where=str(proof.bundle))
     return 0
+
+
+def _check_runtimes(config: ModelConfig) -> None:
+    """Tells a machine without a runtime from a model that none can run."""
+    try:
+        check_runtimes(config)
+    except ModelError as error:
+        raise ConfigError(error.what, where="model.runtime", hint=error.hint) from error
 
 
 def _record(proof: Proof) -> dict[str, object]:

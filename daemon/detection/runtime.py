@@ -130,15 +130,7 @@ class TfliteRuntime:
         self._interpreter = None
 
     def _load(self, content: bytes, threads: int) -> Any:
-        try:
-            module = importlib.import_module(self.kind.module)
-        # A wheel built against another numpy fails with SystemError or AttributeError.
-        except (ImportError, SystemError, AttributeError, OSError) as error:
-            raise ModelError(
-                f"{self.kind.name} cannot be imported: {_first_line(error)}",
-                where=self._where,
-                hint=f"Install it: pip install {self.kind.distribution}",
-            ) from error
+        module = import_runtime(self.kind, where=self._where)
         try:
             interpreter = module.Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
@@ -147,6 +139,27 @@ class TfliteRuntime:
                 f"{self.kind.name} cannot load the model: {_first_line(error)}", where=self._where
             ) from error
         return interpreter
+
+
+def import_runtime(kind: RuntimeKind, *, where: str) -> Any:
+    """The runtime's module.
+
+    Args:
+        kind: the runtime.
+        where: what it is wanted for.
+
+    Raises:
+        ModelError: the package cannot be imported here.
+    """
+    try:
+        return importlib.import_module(kind.module)
+    # A wheel built against another numpy fails with SystemError or AttributeError.
+    except (ImportError, SystemError, AttributeError, OSError) as error:
+        raise ModelError(
+            f"{kind.name} cannot be imported: {_first_line(error)}",
+            where=where,
+            hint=f"Install it: pip install {kind.distribution}",
+        ) from error
 
 
 def installed() -> tuple[tuple[RuntimeKind, str], ...]:

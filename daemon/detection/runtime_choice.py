@@ -16,7 +16,14 @@ from pathlib import Path
 from daemon.config import ModelConfig
 from daemon.detection import runtime_cache
 from daemon.detection.model import ModelFiles
-from daemon.detection.runtime import KINDS, RuntimeKind, TfliteRuntime, installed
+from daemon.detection.runtime import (
+    KINDS,
+    RuntimeKind,
+    TfliteRuntime,
+    import_runtime,
+    installed,
+    quiet_stderr,
+)
 from daemon.detection.runtime_cache import Question
 from updater.errors import ModelError
 
@@ -54,18 +61,7 @@ def open_runtime(files: ModelFiles, config: ModelConfig, *, at_once: bool = Fals
     Raises:
         ModelError: none works; the message has every reason.
     """
-    present = installed()
-    wanted = [entry for entry in present if config.runtime in ("auto", entry[0].name)]
-    if not wanted:
-        what = "no runtime is" if config.runtime == "auto" else f"{config.runtime} is not"
-        packages = " or ".join(
-            kind.distribution for kind in KINDS if config.runtime in ("auto", kind.name)
-        )
-        raise ModelError(
-            f"{what} installed",
-            where="model.runtime",
-            hint=f"Install it: pip install {packages}",
-        )
+    wanted = _wanted(config)
     kinds, failures = [wanted[0][0]], list[ModelError]()
     if len(wanted) > 1 or files.output is None:
         kinds, failures = _by_speed(
@@ -89,6 +85,40 @@ def open_runtime(files: ModelFiles, config: ModelConfig, *, at_once: bool = Fals
         "no runtime can run the model: " + "; ".join(error.what for error in failures),
         where=str(files.where),
     ) from (failures[0] if failures else None)
+
+
+def check_runtimes(config: ModelConfig) -> None:
+    """Whether there is a runtime at all, whatever the model.
+
+    Raises:
+        ModelError: none of those that the configuration asks for is installed, or can be imported.
+    """
+    failures = list[ModelError]()
+    for kind, _ in _wanted(config):
+        try:
+            with quiet_stderr():
+                import_runtime(kind, where="model.runtime")
+        except ModelError as error:
+            failures.append(error)
+        else:
+            return
+    raise failures[0]
+
+
+def _wanted(config: ModelConfig) -> list[tuple[RuntimeKind, str]]:
+    """The runtimes present that the configuration asks for, with their versions; at least one."""
+    wanted = [entry for entry in installed() if config.runtime in ("auto", entry[0].name)]
+    if not wanted:
+        what = "no runtime is" if config.runtime == "auto" else f"{config.runtime} is not"
+        packages = " or ".join(
+            kind.distribution for kind in KINDS if config.runtime in ("auto", kind.name)
+        )
+        raise ModelError(
+            f"{what} installed",
+            where="model.runtime",
+            hint=f"Install it: pip install {packages}",
+        )
+    return wanted
 
 
 def _by_speed(

@@ -162,6 +162,16 @@ def test_a_sitewatch_that_is_not_installed_is_no_verdict(tmp_path: Path) -> None
         selftest.run(tmp_path, LIMITS, command=("/no/sitewatch",))
 
 
+def test_a_device_without_a_runtime_is_no_verdict(tmp_path: Path) -> None:
+    """An upgrade of NumPy may break it; the bundle must be installable once it is mended."""
+    hidden = (
+        "import sys; sys.modules.update(ai_edge_litert=None, tflite_runtime=None)\n"
+        "from daemon.cli import main; sys.exit(main())"
+    )
+    with pytest.raises(ConfigError, match=r"litert is not installed.*pip install"):
+        selftest.run(write_bundle(tmp_path / "b"), LIMITS, command=command(hidden))
+
+
 def test_without_isolation_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,7 @@ from daemon.config import ModelConfig
 from daemon.detection import runtime_choice
 from daemon.detection.model import read_model
 from daemon.detection.runtime import LITERT, TFLITE_RUNTIME, RuntimeKind, installed
-from daemon.detection.runtime_choice import machine, open_runtime
+from daemon.detection.runtime_choice import check_runtimes, machine, open_runtime
 from tests.support.models import config as shared_config
 from tests.support.models import write_bundle
 from updater.errors import ModelError
@@ -38,6 +38,19 @@ def test_a_bundle_in_the_configured_runtime_is_not_measured(
     wanted = replace(config(tmp_path, runtime=kind.name), bundle=write_bundle(tmp_path / "bundle"))
     assert open_runtime(read_model(wanted), wanted).kind == kind
     assert not wanted.runtime_cache.exists()
+
+
+def test_whether_there_is_a_runtime_whatever_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_runtimes(config(tmp_path, runtime="auto"))
+    monkeypatch.setattr(runtime_choice, "installed", lambda: [(ABSENT, "1"), (LITERT, "2.0")])
+    check_runtimes(config(tmp_path, runtime="auto"))
+    monkeypatch.setattr(runtime_choice, "installed", lambda: [(ABSENT, "1")])
+    with pytest.raises(ModelError, match="absent cannot be imported"):
+        check_runtimes(config(tmp_path, runtime="auto"))
+    with pytest.raises(ModelError, match="litert is not installed"):
+        check_runtimes(config(tmp_path, runtime="litert"))
 
 
 @BOTH
