@@ -24,6 +24,9 @@ NOT_LISTED = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 """A manifest cannot hold its own hash, and the signature is made over the manifest."""
 
 MANIFEST_MAX_BYTES = 256 * 1024
+ARCHIVE_MAX_BYTES = 256 * 1024 * 1024
+"""Of a ``model.zip``. The models are 7 to 30 MB; this leaves room for a much larger one and still
+fits beside two releases on an 8 GB card."""
 LAYOUTS = ("head_maps", "yolov5", "ultralytics")
 VERSION_PATTERN = re.compile(r"[0-9]+(\.[0-9]+){0,3}(-[0-9A-Za-z.]+)?")
 PATH_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}")

@@ -15,7 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from updater.errors import BundleError
-from updater.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME, PATH_PATTERN, SIGNATURE_NAME
+from updater.manifest import (
+    ARCHIVE_MAX_BYTES,
+    MANIFEST_MAX_BYTES,
+    MANIFEST_NAME,
+    PATH_PATTERN,
+    SIGNATURE_NAME,
+)
 from updater.zipformat import (
     CENTRAL_HEADER,
     CENTRAL_MAGIC,
@@ -53,8 +59,7 @@ class ArchiveLimits:
     """What of a ``model.zip`` is read at all; a device's memory and card are small.
 
     Attributes:
-        archive_bytes: of the file. The models are 7 to 30 MB; this leaves room for a much larger
-            one and still fits beside two releases on an 8 GB card.
+        archive_bytes: of the file.
         entries: in the archive: the 200 files that a manifest may list, itself and its signature.
         name_bytes: of an entry's name. A release's folder comes before it and a path has 4096 at
             most, a part of it 255; the longest name in use has 26.
@@ -71,11 +76,11 @@ class ArchiveLimits:
         signature_bytes: of ``manifest.sig``, which has about 170.
     """
 
-    archive_bytes: int = 256 * MIB
+    archive_bytes: int = ARCHIVE_MAX_BYTES
     entries: int = 202
     name_bytes: int = 200
-    file_bytes: int = 256 * MIB
-    total_bytes: int = 256 * MIB
+    file_bytes: int = ARCHIVE_MAX_BYTES
+    total_bytes: int = ARCHIVE_MAX_BYTES
     ratio: int = 100
     ratio_exempt_bytes: int = MIB
     manifest_bytes: int = MANIFEST_MAX_BYTES

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from updater.errors import ConfigError
+from updater.manifest import ARCHIVE_MAX_BYTES
 from updater.options import option
 
 MEBIBYTE = 1024 * 1024
@@ -24,9 +25,10 @@ class FetchPolicy:
     """
 
     max_bytes: int = option(
-        256 * MEBIBYTE, "Largest download, bytes. A larger one is refused before it is begun, or "
-        "where the server does not tell its size, as soon as it has grown past this.",
-        minimum=1, maximum=4096 * MEBIBYTE,
+        ARCHIVE_MAX_BYTES, "Largest download, bytes. A larger one is refused before it is begun, "
+        "or where the server does not tell its size, as soon as it has grown past this. The "
+        "greatest value is the largest bundle that there may be.",
+        minimum=1, maximum=ARCHIVE_MAX_BYTES,
     )  # fmt: skip
     connect_timeout_s: float = option(
         15.0, "Seconds to reach the server, TLS included.", minimum=0.1, maximum=600.0
