@@ -11,13 +11,18 @@ import pytest
 if importlib.util.find_spec("hypothesis"):  # the cloud side's environment has none
     from hypothesis import settings
 
-    # No test asserts on wall time, which is what hypothesis does unless told.
-    settings.register_profile("sitewatch", deadline=None)
+    # No test asserts on wall time, which is what hypothesis does unless told. CI tries the same
+    # examples each time, so that what it finds is the change's doing; everybody else new ones.
+    settings.register_profile("sitewatch", deadline=None, derandomize=bool(os.environ.get("CI")))
     settings.load_profile("sitewatch")
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_VARIABLE = "SITEWATCH_DATA"
 """Names the folder with the in-house photographs, clips and weights."""
+
+
+CLOUD_SIDE = ("test_cloud_", "test_labelling_", "test_prepare", "test_valohai")
+"""Tests of scripts that never run on a device, and so not with its versions of libraries."""
 
 
 def find_shared_data() -> Path | None:
@@ -43,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared_data)
+        if item.path.name.startswith(CLOUD_SIDE):
+            item.add_marker(pytest.mark.once)
         if absent and item.get_closest_marker("shared_data"):
             item.add_marker(skip)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from scripts.cloud import golden as goldens
 from scripts.cloud.golden import Allowed, Found
 from scripts.cloud.secrets import clean
+from scripts.iou import Corners
 from updater import manifest as manifests
 from updater.atomic import write_atomically
 from updater.bundle import list_files, verify_folder
@@ -198,6 +199,6 @@ def _entries(folder: Path, pool: Path) -> Iterator[PoolPicture]:
         yield PoolPicture(folder / name, Allowed(name, objects))
 
 
-def _corners(raw: Sequence[object]) -> goldens.Corners:
+def _corners(raw: Sequence[object]) -> Corners:
     x1, y1, x2, y2 = (float(str(value)) for value in raw)
     return x1, y1, x2, y2

@@ -11,9 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.cloud.errors import GateError
+from scripts.iou import Corners, iou
 from updater.manifest import GoldenObject
-
-Corners = tuple[float, float, float, float]
 
 MIN_IOU = 0.5
 SCORE_SHARE = 0.7
@@ -130,17 +129,6 @@ def judge(picture: Allowed, found: Sequence[Found], threshold: float) -> Golden 
     if left:
         return f"finds a {left[0].class_name} that is not there, at {left[0].score:.2f}"
     return Golden(picture.name, tuple(wanted), margin)
-
-
-def iou(a: Corners, b: Corners) -> float:
-    """Intersection over union of two boxes."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return both / (sum(areas) - both)
 
 
 def _kinds(pictures: Collection[Allowed] | Collection[Golden]) -> list[str]:

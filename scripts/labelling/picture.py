@@ -161,15 +161,5 @@ def same_boxes(first: Sequence[Box], second: Sequence[Box], *, within: float = S
     return True
 
 
-def overlap(first: Box, second: Box) -> float:
-    """Intersection over union, 0 to 1."""
-    width = min(first.x2, second.x2) - max(first.x1, second.x1)
-    height = min(first.y2, second.y2) - max(first.y1, second.y1)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (first.area + second.area - shared)
-
-
 def _text(box: Box) -> str:
     return f"{box.name!r} ({', '.join(f'{v:.1f}' for v in box.corners)})"

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.labelling.picture import Box, overlap
+from scripts.iou import iou
+from scripts.labelling.picture import Box
 
 #: Intersection over union from which a box is about the same object (PASCAL VOC's).
 SAME_OBJECT: float = 0.5
@@ -39,7 +40,7 @@ def review(pairs: Sequence[tuple[Sequence[Box], Sequence[Box]]]) -> Review:
     for proposed, labelled in pairs:
         ranked = sorted(
             (
-                (overlap(box, other), i, j)
+                (iou(box.corners, other.corners), i, j)
                 for i, box in enumerate(proposed)
                 for j, other in enumerate(labelled)
             ),
@@ -47,8 +48,8 @@ def review(pairs: Sequence[tuple[Sequence[Box], Sequence[Box]]]) -> Review:
             key=lambda each: (-each[0], proposed[each[1]].name != labelled[each[2]].name),
         )
         used, met = set[int](), set[int]()
-        for iou, i, j in ranked:
-            if iou < SAME_OBJECT:
+        for share, i, j in ranked:
+            if share < SAME_OBJECT:
                 break
             if i in used or j in met:
                 continue
