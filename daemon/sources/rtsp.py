@@ -247,7 +247,13 @@ class RtspSource:
         url = self._url
         if self._password_file is not None:
             url = with_credentials(url, *read_credentials(self._password_file))
-        options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
+        options = {
+            "rtsp_transport": self._transport,
+            "allowed_media_types": "video",
+            # Nobody asks for the rate, and libav would collect up to 20 frames to tell it: seconds
+            # in which nothing is seen, and then these frames come too late.
+            "fpsprobesize": "0",
+        }
         if self._transport == "udp":
             options["buffer_size"] = str(_UDP_BUFFER_BYTES)
         try:

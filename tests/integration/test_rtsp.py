@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from daemon.config import SourceConfig
@@ -123,6 +125,20 @@ def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
         assert capture.next(0.5) is None
         with server:
             assert take(capture, 1)
+
+
+def test_a_slow_camera_is_seen_before_its_rate_is_known() -> None:
+    """Left to itself, libav waits for 20 of its pictures to tell their rate."""
+    with RtspServer(options=("--rate", "5")) as slow:
+        begun_s = time.monotonic()
+        with capture_of(slow.url) as capture:
+            take(capture, 1)
+        ours_s = time.monotonic() - begun_s
+        begun_s = time.monotonic()
+        with av.open(slow.url, options={"rtsp_transport": "tcp"}):
+            pass
+        libavs_s = time.monotonic() - begun_s
+    assert ours_s < libavs_s / 2
 
 
 def test_an_unknown_stream_is_an_error_at_once(server: RtspServer) -> None:
