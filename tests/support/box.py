@@ -1,6 +1,7 @@
 """A Debian with systemd as its first process, thrown away afterwards (systemd-nspawn).
 
-Its tree is an overlay over a kept one, in memory; its network is its own, without a way out.
+Its tree is an overlay over a kept one, in memory; its network is its own, without a way out but a
+cable to this machine where one was asked for.
 Nothing is registered or left mounted on the host, however a test ends.
 """
 
@@ -18,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
+from tests.support.cable import Cable
+
 CGROUPS = Path("/sys/fs/cgroup")
 ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -30,6 +33,8 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 COMMAND_TIMEOUT_S = 120.0
 POLL_S = 0.05
+REBOOTED = 133
+"""What systemd-nspawn --keep-unit ends with when it wants to be started anew."""
 
 
 Answer = TypeVar("Answer")
@@ -43,9 +48,10 @@ def obstacle() -> str:
     """Why no box can be started here; "" where one can."""
     if os.geteuid() != 0:
         return "booting a Debian takes root"
-    for command in ("systemd-nspawn", "nsenter", "unshare"):
+    for command in ("systemd-nspawn", "nsenter", "unshare", "ip"):
         if shutil.which(command) is None:
-            return f"{command} is not installed (apt-get install systemd-container util-linux)"
+            packages = "systemd-container util-linux iproute2"
+            return f"{command} is not installed (apt-get install {packages})"
     return ""
 
 
@@ -56,10 +62,14 @@ class Box:
         tree: to be booted; it stays as it is.
         folder: for the box's own files on the host.
         memory_bytes: of the file system that takes what the box writes.
+        cable: to this machine; None: no network at all.
     """
 
-    def __init__(self, tree: Path, folder: Path, *, memory_bytes: int = 2 << 30) -> None:
+    def __init__(
+        self, tree: Path, folder: Path, *, memory_bytes: int = 2 << 30, cable: Cable | None = None
+    ) -> None:
         self._tree = tree
+        self._cable = cable
         self._folder = folder
         self._memory_bytes = memory_bytes
         self._name = f"box-{uuid.uuid4().hex[:8]}"
@@ -100,6 +110,9 @@ class Box:
         mount.mkdir(exist_ok=True)
         for cgroup in self._cgroups():
             cgroup.mkdir(exist_ok=True)
+        namespace = mount / "network"
+        lay = self._cable.lay(namespace) if self._cable else ""
+        network = f"--network-namespace-path={namespace}" if self._cable else "--private-network"
         # A cgroup of its own, or two boxes would manage the same one; mounts of its own, so that
         # they go with the last process.
         script = f"""
@@ -109,9 +122,14 @@ class Box:
             mkdir {mount}/upper {mount}/work {mount}/root
             mount -t overlay overlay {mount}/root -o \
                 lowerdir={self._tree},upperdir={mount}/upper,workdir={mount}/work
-            exec systemd-nspawn --quiet --directory={mount}/root --boot --machine={self._name} \
-                --register=no --keep-unit --private-network --console=read-only \
-                --resolv-conf=off --timezone=off --link-journal=no
+            {lay}
+            code={REBOOTED}
+            while [ $code = {REBOOTED} ]; do
+                code=0
+                systemd-nspawn --quiet --directory={mount}/root --boot --machine={self._name} \
+                    --register=no --keep-unit {network} --console=read-only \
+                    --resolv-conf=off --timezone=off --link-journal=no || code=$?
+            done
         """
         with (self._folder / "console.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -227,13 +245,10 @@ class Box:
     def _find_leader(self) -> int | None:
         """The box's first process, once that is systemd; nspawn's only child."""
         assert self._process is not None
-        try:
-            tasks = Path(f"/proc/{self._process.pid}/task/{self._process.pid}")
-            for pid in map(int, (tasks / "children").read_text().split()):
-                if Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
+        for nspawn in _children(self._process.pid):
+            for pid in _children(nspawn):
+                if _name(pid) == "systemd":
                     return pid
-        except FileNotFoundError:
-            pass  # it has just ended, or become another
         return None
 
     def _cgroups(self) -> list[Path]:
@@ -242,7 +257,8 @@ class Box:
         return [each / self._name for each in found or [CGROUPS]]
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        process.send_signal(signal.SIGTERM)  # an orderly shut-down
+        for nspawn in _children(process.pid):
+            os.kill(nspawn, signal.SIGTERM)  # an orderly shut-down
         try:
             process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -250,3 +266,19 @@ class Box:
                 os.kill(self._leader, signal.SIGKILL)
             process.kill()
             process.wait()
+
+
+def _children(pid: int) -> list[int]:
+    """A process's children; none where it has just ended."""
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _name(pid: int) -> str:
+    """A process's name; "" where it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

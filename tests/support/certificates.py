@@ -50,11 +50,19 @@ class Authority:
         self.certificate = folder / "ca.pem"
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, expired: bool = False, early: bool = False) -> tuple[Path, Path]:
-        """Certificate and key, as files, for a client or for a server on loopback.
+    def issue(
+        self,
+        name: str,
+        *,
+        expired: bool = False,
+        early: bool = False,
+        address: str = "127.0.0.1",
+    ) -> tuple[Path, Path]:
+        """Certificate and key, as files, for a client or for a server.
 
         Args:
             name: whom it names.
+            address: of the server.
             expired: whether its time is over.
             early: whether its time has not come.
         """
@@ -63,7 +71,7 @@ class Authority:
             _builder(_named(name), self._name, key.public_key(), expired=expired, early=early)
             .add_extension(
                 x509.SubjectAlternativeName(
-                    [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+                    [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(address))]
                 ),
                 critical=False,
             )

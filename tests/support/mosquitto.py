@@ -1,4 +1,4 @@
-"""A real Mosquitto for tests: on a free port of loopback, with users or TLS where asked for."""
+"""A real Mosquitto for tests, on a free port of its own: with users or TLS where asked for."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Mosquitto:
         users: passwords by name; None lets everybody in.
         tls: for an encrypted port; None for one in the clear.
         lines: more lines for its configuration.
+        host: address to listen on.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Mosquitto:
         users: Mapping[str, str] | None = None,
         tls: BrokerTls | None = None,
         lines: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
     ) -> None:
-        self.host = "127.0.0.1"
+        self.host = host
         self.port = free_port()
         self._program = find_program("mosquitto")
         self._process: subprocess.Popen[bytes] | None = None

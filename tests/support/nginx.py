@@ -1,4 +1,4 @@
-"""A real nginx for tests: on a free port of loopback, all its files below one folder."""
+"""A real nginx for tests: on a free port, all its files below one folder."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Nginx:
         server: lines of its ``server`` section beside ``listen`` and ``root``; locations go here.
         http: lines of its ``http`` section.
         tls: certificate and key, for a port that speaks TLS.
+        host: address to listen on.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Nginx:
         server: Sequence[str] = (),
         http: Sequence[str] = (),
         tls: tuple[Path, Path] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
+        self.host = host
         self.port = free_port()
         self.root = folder / "root"
         self._folder = folder
@@ -55,7 +58,7 @@ class Nginx:
             f"{name}_temp_path {self._folder}/temp;"
             for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         ]
-        listen = f"listen 127.0.0.1:{self.port}" + (" ssl" if self._tls else "")
+        listen = f"listen {self.host}:{self.port}" + (" ssl" if self._tls else "")
         lines = [
             "daemon off;",
             "worker_processes 1;",
@@ -88,7 +91,7 @@ class Nginx:
     @property
     def url(self) -> str:
         """Its address, without a slash at the end."""
-        return f"{self._scheme}://127.0.0.1:{self.port}"
+        return f"{self._scheme}://{self.host}:{self.port}"
 
     @property
     def asked(self) -> list[str]:
@@ -126,7 +129,7 @@ class Nginx:
     def _answers(self) -> bool:
         """Whether a worker answers, whatever its certificate."""
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            connection = socket.create_connection(("127.0.0.1", self.port), 5.0)
+            connection = socket.create_connection((self.host, self.port), 5.0)
             stack.callback(connection.close)
             if self._tls:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

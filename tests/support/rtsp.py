@@ -38,6 +38,7 @@ class RtspServer:
         login: ``user:password`` that it asks for; empty for none.
         port: 0 takes a free one.
         options: of ``rtsp_server.py`` beside these.
+        host: address to listen on.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class RtspServer:
         login: str = "",
         port: int = 0,
         options: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
     ) -> None:
         self._codec = codec
+        self._host = host
         self._options = options
         self._login = login
         self.port = port
@@ -63,11 +66,12 @@ class RtspServer:
 
     @property
     def url(self) -> str:
-        return f"rtsp://127.0.0.1:{self.port}/site"
+        return f"rtsp://{self._host}:{self.port}/site"
 
     def start(self) -> None:
         """Returns when it accepts connections; after a kill, on the same port as before."""
         command = [SYSTEM_PYTHON, str(_SCRIPT), "--port", str(self.port), "--codec", self._codec]
+        command += ["--address", self._host]
         command += self._options
         if self._login:
             command += ["--login", self._login]

@@ -31,12 +31,14 @@ def main() -> None:
     parser.add_argument("--size", default="320x240")
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--picture", default="", help="a JPEG to show instead of the test picture")
+    parser.add_argument("--pictures", default="", help="JPEGs to show in turn: /…/%%03d.jpg")
+    parser.add_argument("--address", default="127.0.0.1", help="to listen on")
     parser.add_argument("--login", default="", help="user:password, asked of every client")
     arguments = parser.parse_args()
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(arguments.address)
     server.set_service(arguments.port)
 
     width, height = arguments.size.split("x")
@@ -47,6 +49,13 @@ def main() -> None:
         shown = (
             f'filesrc location="{arguments.picture}" ! jpegdec ! imagefreeze '
             f"! video/x-raw,framerate={arguments.rate}/1 ! identity sync=true "
+            "! videoconvert ! videoscale"
+        )
+    if arguments.pictures:
+        # Without end, paced like a camera.
+        shown = (
+            f'multifilesrc location="{arguments.pictures}" loop=true '
+            f"caps=image/jpeg,framerate={arguments.rate}/1 ! jpegdec ! identity sync=true "
             "! videoconvert ! videoscale"
         )
     factory.set_launch(

@@ -35,10 +35,11 @@ class Subscriber:
     """Subscribes with a session that outlives connections, so that it misses nothing.
 
     Args:
-        port: of the broker on loopback.
+        port: of the broker.
         topics: filters to subscribe to, with QoS 1.
         client_id: its name; one that the broker knows goes on where it stopped.
         configure: changes the client before it connects, for users and TLS.
+        host: of the broker.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class Subscriber:
         *topics: str,
         client_id: str = "subscriber",
         configure: Callable[[Any], None] = lambda client: None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.arrivals: list[Arrival] = []
         self._topics = topics or ("#",)
-        self._port = port
+        self._address = (host, port)
         self._changed = threading.Condition()
         self._subscribed = False
         self._client = new_client(client_id)
@@ -83,7 +85,7 @@ class Subscriber:
             return [each for each in self.arrivals if each.topic == topic]
 
     def __enter__(self) -> Subscriber:
-        self._client.connect("127.0.0.1", self._port)
+        self._client.connect(*self._address)
         self._client.loop_start()
         with self._changed:
             assert self._changed.wait_for(lambda: self._subscribed, WAIT_S), "cannot subscribe"

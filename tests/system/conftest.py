@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support import rootfs
+from tests.support import rootfs, rtsp
 from tests.support.box import Box, obstacle
+from tests.support.cable import Cable
+from tests.support.installed import DEB
+from tests.support.site import Site
 from tests.support.videos import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +29,6 @@ DEBS_VARIABLE = "SITEWATCH_DEBS"
 RELEASES = {"bookworm": "deb12", "trixie": "deb13"}
 
 VIDEO_S, FRAMES_PER_S = 600, 5
-DEB = "/root/sitewatch.deb"
 VIDEO = "/srv/site.mkv"
 
 
@@ -80,4 +82,17 @@ def box(suite: str, deb: Path, video: Path, tmp_path: Path) -> Iterator[Box]:
             f'[source]\nkind = "file"\nlocation = "{VIDEO}"\n[mqtt]\nenabled = false\n',
         )
         yield booted
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def site(suite: str, deb: Path, tmp_path: Path) -> Iterator[Site]:
+    """A Debian with the package beside it, and a site around it, for which it is configured."""
+    if reason := rtsp.missing():
+        pytest.skip(reason)
+    folder, cable = tmp_path / "box", Cable.new()
+    with Box(rootfs.debian(suite), folder, cable=cable) as booted:
+        booted.put(deb, DEB)
+        with Site(booted, cable, tmp_path / "site") as around:
+            yield around
     shutil.rmtree(folder, ignore_errors=True)

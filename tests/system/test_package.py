@@ -4,50 +4,33 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
 from tests.support.box import Box
-from tests.system.conftest import DEB
-
-INSTALL = (
-    "apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold {options} " + DEB
+from tests.support.installed import (
+    DEB,
+    UNIT,
+    changed_s,
+    current_origin,
+    gap_s,
+    install,
+    is_active,
 )
-UNIT = "sitewatch.service"
+
 OTHER_UNITS = ("sitewatch-recover", "sitewatch-probation", "sitewatch-upload")
 
 
-def install(box: Box, *options: str) -> None:
-    box.run(INSTALL.format(options=" ".join(options)), timeout_s=300)
-
-
-def is_active(box: Box) -> bool:
-    return box.run(f"systemctl is-active {UNIT}", check=False).stdout.strip() == "active"
-
-
-def current(box: Box) -> str:
-    status = json.loads(box.run("sitewatch-update status --json").stdout)
-    return str(status["current"]["origin"])
-
-
-def monotonic_s(box: Box, name: str) -> float:
-    """When a unit's state changed, on the clock that host and box share."""
-    return int(box.property(UNIT, f"{name}Monotonic")) / 1e6
-
-
-def uptime_s(box: Box) -> float:
-    return float(box.run("python3 -c 'import time; print(time.monotonic())'").stdout)
-
-
 def test_installed_it_watches_at_once(box: Box) -> None:
-    begun_s = uptime_s(box)
+    begun_s = time.monotonic()
     install(box)
     # apt has ended, so the unit has started: it is ready with its first processed frame.
     assert is_active(box), box.journal(UNIT)
-    first_s = monotonic_s(box, "ActiveEnterTimestamp") - begun_s
+    first_s = changed_s(box, "ActiveEnterTimestamp") - begun_s
     print(f"\nfrom apt's start to the first processed frame: {first_s:.1f} s")
     assert box.property(UNIT, "NRestarts") == "0"
-    assert current(box) == "floor"
+    assert current_origin(box) == "floor"
     assert box.run("systemctl --failed --no-legend").stdout == ""
     status = json.loads(box.run("cat /run/sitewatch/status.json").stdout)
     assert status["frames"]["processed"] > 0
@@ -129,8 +112,7 @@ def test_an_upgrade_keeps_what_is_there(box: Box) -> None:
     pictures = set(box.run("ls /var/lib/sitewatch/captures/*.jpg").stdout.split())
     pid = box.property(UNIT, "MainPID")
     install(box, "--reinstall")
-    gap_s = monotonic_s(box, "ActiveEnterTimestamp") - monotonic_s(box, "ActiveExitTimestamp")
-    print(f"\nfrom the stop to the first processed frame: {gap_s:.1f} s")
+    print(f"\nfrom the stop to the first processed frame: {gap_s(box):.1f} s")
     assert is_active(box)
     assert box.property(UNIT, "MainPID") != pid
     assert pictures <= set(box.run("ls /var/lib/sitewatch/captures/*.jpg").stdout.split())
@@ -157,7 +139,7 @@ def test_remove_keeps_the_data_and_purge_does_not(box: Box) -> None:
     ]
     assert box.run("ls /etc/sitewatch/sitewatch.toml").stdout
     install(box)  # as it was; without a camera now, so it is not active
-    assert current(box) == "floor"
+    assert current_origin(box) == "floor"
     box.run("apt-get purge -y sitewatch")
     assert ours() == set()
     assert box.run("systemctl --failed --no-legend").stdout == ""
@@ -198,4 +180,4 @@ def test_dpkg_killed_in_a_maintainer_script(box: Box, action: str, command: str)
 
     assert box.run("dpkg-query -W -f '${Status}' sitewatch").stdout == "install ok installed"
     assert is_active(box), box.journal(UNIT)
-    assert current(box) == "floor"
+    assert current_origin(box) == "floor"
