@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def system_calls() -> Iterator[tuple[str, Callable[[], object]]]:
             raise OSError(ctypes.get_errno(), "")
 
     for name, (*numbers, arguments) in SYSTEM_CALLS.items():
-        yield name, lambda number=numbers[column], given=arguments: call(number, given)
+        yield name, partial(call, numbers[column], arguments)
     yield "mknod", lambda: os.mknod(_fresh(), stat.S_IFCHR | 0o666, os.makedev(1, 11))
     yield (
         "memory both written and run",
