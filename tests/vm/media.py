@@ -27,11 +27,10 @@ SHIPPED_MODEL = ROOT / "packaging/model"
 RELEASES = {"bookworm": "deb12", "trixie": "deb13"}
 
 DISK_BYTES = 512 << 20
-FRAMES, FRAMES_PER_S = 6000, 5
-CALM_FRAMES = 50
+FRAMES_PER_S, CALM_FRAMES = 5, 50
 BALLAST_BYTES = 5_500_000
 """With base64 around it, a bundle of a tiny model is as large as the shipped one."""
-SHARED_PICTURES = 10
+SHARED_PICTURES = 5
 BUILD_TIMEOUT_S = 1800
 
 DEB, NEWER_DEB = "/mnt/sitewatch.deb", "/mnt/newer.deb"
@@ -47,17 +46,19 @@ class Scene:
     Attributes:
         bundle: folder of the model, to be packed as several versions.
         frame: the numbered picture of the video.
+        frames: its length: more than are looked at between two starts.
     """
 
     bundle: Path
     frame: Callable[[int], RgbImage]
+    frames: int
 
 
 def person() -> Scene:
     """A bare-headed person who sways a little, seen by the shipped model."""
     picture = Image.open(SHIPPED_MODEL / "golden/bare-head.jpg").convert("RGB")
     rgb = np.asarray(picture.resize((416, 312)))
-    return Scene(SHIPPED_MODEL, lambda number: np.roll(rgb, 3 * (number % 3), axis=1))
+    return Scene(SHIPPED_MODEL, lambda number: np.roll(rgb, 3 * (number % 3), axis=1), 6000)
 
 
 def cells(work: Path) -> Scene:
@@ -73,7 +74,7 @@ def cells(work: Path) -> Scene:
     def frame(number: int) -> RgbImage:
         return np.roll(rgb, 4 * models.CELL * (number // CALM_FRAMES), axis=1)
 
-    return Scene(bundle, frame)
+    return Scene(bundle, frame, 60_000)
 
 
 def version(number: int) -> str:
@@ -134,7 +135,7 @@ def make(deb: Path, scene: Scene, work: Path, *, count: int) -> Path:
     shuffle_weights(damaged)
     packed = tree / "models" / Path(DAMAGED_MODEL).name
     bundles.create(damaged, packed, version=version(count + 1), key=key)
-    frames = (np.ascontiguousarray(scene.frame(number)) for number in range(FRAMES))
+    frames = (np.ascontiguousarray(scene.frame(number)) for number in range(scene.frames))
     write_video(tree / Path(VIDEO).name, frames, rate=FRAMES_PER_S)
     (tree / "pictures").mkdir()
     for path in pictures():
