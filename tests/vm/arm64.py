@@ -15,7 +15,7 @@ from typing import Any
 from tests.support import rootfs
 from tests.support.box import Box
 from tests.vm import media
-from tests.vm.camera import SELFTEST_FAILED, WORK_TIMEOUT_S, Camera
+from tests.vm.camera import APT, SELFTEST_FAILED, WORK_TIMEOUT_S, Camera
 from tests.vm.machine import Machine, MachineError
 
 MEMORY_MB = 2048
@@ -106,13 +106,11 @@ def run(machine: Machine, suite: str, reference: Mapping[str, Found]) -> None:
 
 def on_this_computer(suite: str, deb: Path, work: Path) -> dict[str, Found]:
     """What the amd64 package finds in a booted box, by runtime."""
-    pictures = work / "pictures"
-    pictures.mkdir()
     with Box(rootfs.debian(suite), work / "box") as box:
-        box.put(deb, "/root/sitewatch.deb")
+        box.put(deb, media.DEB)
         for path in media.pictures():
             box.put(path, f"{media.PICTURES}/{path.name}")
-        box.run("dpkg --extract /root/sitewatch.deb /")
+        box.run(f"systemctl mask sitewatch; {APT}{media.DEB}")
         return {runtime: detect(box.run, runtime) for runtime in RUNTIMES[suite]}
 
 

@@ -81,7 +81,7 @@ class Camera:
 
         def watches() -> bool:
             ready = self.property("ActiveState") == "active"
-            return ready and bool(self.status()["frames"]["processed"])
+            return ready and bool(self.status().get("frames", {}).get("processed"))
 
         self.machine.eventually(watches, WORK_TIMEOUT_S, "no frame is processed")
         restarts = self.property("NRestarts")
@@ -121,7 +121,7 @@ class Camera:
         if current["version"] not in versions or current["state"] != "committed":
             raise MachineError(f"{current} is current; expected {versions}\n{self.journal()}")
         self.machine.eventually(
-            lambda: self.status()["model_version"] == current["version"],
+            lambda: self.status().get("model_version") == current["version"],
             WORK_TIMEOUT_S,
             f"{current['version']} does not run",
         )
@@ -147,8 +147,9 @@ class Camera:
         return dict(json.loads(self.machine.run("sitewatch-update status --json").stdout))
 
     def status(self) -> dict[str, Any]:
-        """The daemon's status file."""
-        return dict(json.loads(self.machine.run("cat /run/sitewatch/status.json").stdout))
+        """The daemon's status file; empty where there is none yet, or no more."""
+        found = self.machine.run("cat /run/sitewatch/status.json", check=False)
+        return dict(json.loads(found.stdout)) if found.returncode == 0 else {}
 
     def property(self, name: str, unit: str = UNIT) -> str:
         """A unit's property, as ``systemctl show`` has it."""
