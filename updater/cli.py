@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from updater import privileges, settings
-from updater.commands import COMMANDS
+from updater.commands import MODULES, registrations
 from updater.commands.context import Context
 from updater.errors import DISK_ERRORS, SitewatchError, StorageError, UsageError
 from updater.settings import UpdateConfig
@@ -54,7 +54,10 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = make_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    # A command's name comes first as a rule; where it does not, all of them are asked.
+    command = words[0] if words and words[0] in MODULES else None
+    arguments = make_parser(command).parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with ExitStack() as stack:
@@ -166,8 +169,12 @@ class _Parser(argparse.ArgumentParser):
             )
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The whole command line; the manual pages are made from it too."""
+def make_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, from which the manual pages are made too, or one command's part.
+
+    Args:
+        command: see :func:`updater.commands.registrations`.
+    """
     parser = _Parser(
         prog="sitewatch-update",
         description="Installs, proves and rolls back model bundles, and uploads kept pictures.",
@@ -180,6 +187,6 @@ def make_parser() -> argparse.ArgumentParser:
         **{name: None for name, *_ in COMMON},
     )  # fmt: skip
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add_parser in COMMANDS:
+    for add_parser in registrations(command):
         add_parser(subparsers)
     return parser
