@@ -28,11 +28,8 @@ KEPT = (0.0, 0.5, 1.0)
 LATEST = 0.97
 """Share of an undisturbed update's time within which the power goes, so that it has not ended."""
 
-OUTBOX_CHECK = """\
-python3 -c 'import sqlite3
-print(sqlite3.connect("/var/lib/sitewatch/outbox/outbox.sqlite3")
-      .execute("PRAGMA integrity_check").fetchone()[0])'
-"""
+DAMAGED_OUTBOX = "/var/lib/sitewatch/outbox/*.damaged-*"
+"""The daemon checks its outbox at each start; it moves a damaged one aside."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +148,8 @@ class PowerCuts:
         self._camera.wait_until_it_watches()
         said = self._camera.recovered()
         print(f"  {lost} blocks lost; boots in {booted_s:.0f} s; {said}", flush=True)
-        if (outbox := self._machine.run(OUTBOX_CHECK).stdout.strip()) != "ok":
-            raise MachineError(f"the outbox: {outbox}")
+        if self._machine.run(f"ls {DAMAGED_OUTBOX}", check=False).returncode == 0:
+            raise MachineError(f"the outbox was damaged\n{self._camera.journal()}")
 
     def _told(self, found: Undisturbed) -> Undisturbed:
         print(f"undisturbed: {found.seconds:.0f} s, {found.writes} writes", flush=True)
