@@ -10,7 +10,7 @@ from pathlib import Path
 from training.checkpoint import load_network
 from training.clips import frames_with, read_frames
 from training.command import run
-from training.dataset import load_examples
+from training.dataset import load_examples, part_sha256
 from training.errors import count_errors, working_points
 from training.evaluate import figures, find_all, invoke_ms
 from training.places import input_folder, output_folder
@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument("--clip-every", type=int, default=2, help="take every n-th frame")
     options = parser.parse_args()
     examples = load_examples(options.data, options.part)
+    identity = {f"{options.part}_sha256": part_sha256(options.data, options.part)}
     name = options.model.name
     for size in options.size:
         maps = _open(options.model)
         found = find_all(examples, size, maps)
-        say(step="evaluate", model=name, size_px=size, **figures(examples, found))
+        say(step="evaluate", model=name, size_px=size, **figures(examples, found), **identity)
         if options.errors is not None:
             errors = asdict(count_errors(examples, found, options.errors))
             say(step="errors", model=name, size_px=size, score=options.errors, **errors)

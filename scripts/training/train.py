@@ -24,6 +24,7 @@ from training.dataset import (
     TrainingSet,
     collate,
     load_examples,
+    part_sha256,
 )
 from training.distributed import World, agree, world
 from training.ema import WeightAverage
@@ -40,6 +41,8 @@ MULTI_SCALE_PX = {320: 0.25, 384: 0.25, 416: 0.25, 448: 0.12, 512: 0.08, 640: 0.
 
 #: Rows of the published COCO head that the classes continue (COCO 0 is person).
 _COCO_ROWS: list[int | None] = [None, None, 0]
+
+_PARTS = ("train", "val")
 
 _GRADIENT_LIMIT = 10.0  # norm; a guard against one odd batch, rarely reached
 
@@ -131,6 +134,9 @@ class _Run:
 
     def go(self) -> None:
         """Train to the end of the schedule."""
+        if self._here.leads:
+            data = {f"{part}_sha256": part_sha256(self._settings.data, part) for part in _PARTS}
+            say(step="data", train=len(self._calm_set), val=len(self._val), **data)
         module: nn.Module = self._network
         if self._here.ranks > 1:
             module = DistributedDataParallel(module)

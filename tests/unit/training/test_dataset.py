@@ -13,6 +13,7 @@ from training.dataset import (
     TrainingSet,
     collate,
     load_examples,
+    part_sha256,
     read_boxes,
     write_boxes,
 )
@@ -44,6 +45,27 @@ def test_ignored_boxes_are_read_as_such_and_absent_labels_are_none(tmp_path: Pat
     assert example.boxes.tolist() == [[-1, 0, 0, 50, 50]]
     with pytest.raises(DatasetError, match="no pictures"):
         load_examples(tmp_path, "train")
+
+
+def test_a_part_is_known_by_its_content(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / "val"
+    folder.mkdir(parents=True)
+    (folder / "p.jpg").write_bytes(b"a picture")
+    labels = tmp_path / "labels" / "val" / "p.txt"
+    boxes = np.asarray([[2, 0, 0, 50, 50]], np.float32)
+    seen = {part_sha256(tmp_path, "val")}
+    write_boxes(labels, boxes, 100, 50)
+    seen.add(part_sha256(tmp_path, "val"))
+    write_boxes(tmp_path / "ignore" / "val" / "p.txt", boxes, 100, 50)
+    seen.add(part_sha256(tmp_path, "val"))
+    labels.unlink()
+    seen.add(part_sha256(tmp_path, "val"))
+    (folder / "p.jpg").write_bytes(b"another")
+    seen.add(part_sha256(tmp_path, "val"))
+    (folder / "p.jpg").rename(folder / "q.jpg")
+    seen.add(part_sha256(tmp_path, "val"))
+    assert len(seen) == 6
+    assert part_sha256(tmp_path, "val") in seen, "the same again"
 
 
 def test_a_damaged_picture_is_named(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def test_a_run_reports_in_json_lines_and_can_be_resumed(
     train(settings)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["epoch"] for line in lines if "rate" in line] == [1, 2]
-    assert all("head_map50" in line for line in lines if "rate" not in line)
+    data, *others = [line for line in lines if "rate" not in line]
+    assert (data["step"], len(data["train_sha256"]), len(data["val_sha256"])) == ("data", 64, 64)
+    assert all("head_map50" in line for line in others)
     first = checkpoint.load(settings.output / "last.pt")
     assert (first.epoch, first.step) == (2, 4)
 
