@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def main() -> int:
     cuts.add_argument("--models", type=int, default=10, help="cuts in updates of the model")
     cuts.add_argument("--packages", type=int, default=4, help="cuts in upgrades of the package")
     arguments = parser.parse_args()
+    # As an exception, so that machines and disks go, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began_s = time.monotonic()
     print(f"{arguments.kind}, {arguments.suite}, {datetime.now(UTC):%F %R} UTC", flush=True)
     with tempfile.TemporaryDirectory(prefix="sitewatch-vm-", dir=DISKS) as name:
