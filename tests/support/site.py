@@ -38,6 +38,7 @@ WIDTH_PX, HEIGHT_PX, STEP_PX = 640, 360, 20
 FRAMES_PER_S = 5
 ALERTS_PER_S = 2
 PROBATION_S = 6
+VERDICT_TIMEOUT_S = 300.0
 
 
 class Site:
@@ -130,7 +131,8 @@ class Site:
 
     def update(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs ``sitewatch-update`` in the box, as root does."""
-        return self.box.run(" ".join(("sitewatch-update", *arguments)), check=False)
+        command = " ".join(("sitewatch-update", *arguments))
+        return self.box.run(command, check=False, timeout_s=VERDICT_TIMEOUT_S)
 
     def model(self) -> tuple[str, str]:
         """Version and state of the box's current release."""

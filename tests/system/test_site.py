@@ -19,7 +19,7 @@ from tests.support.installed import (
     relabel,
 )
 from tests.support.releases import copy_bundle
-from tests.support.site import TOKEN, Site, first_arrivals
+from tests.support.site import TOKEN, VERDICT_TIMEOUT_S, Site, first_arrivals
 from updater import manifest as manifests
 from updater.manifest import MANIFEST_NAME
 
@@ -90,7 +90,8 @@ def worse_model(site: Site, bundle: Path) -> None:
     site.box.run("systemctl daemon-reload")
     unit = site.box.run(f"systemd-escape --template sitewatch-update@.service {url}").stdout.strip()
     begun_s = time.monotonic()
-    ended = site.box.run(f"systemctl start {shlex.quote(unit)}", check=False).returncode
+    start = f"systemctl start {shlex.quote(unit)}"
+    ended = site.box.run(start, check=False, timeout_s=VERDICT_TIMEOUT_S).returncode
     said = site.box.journal(unit)
     assert ended != 0, said
     assert "2026.12.2: rolled back to 2026.12.1: it finds " in said, said
