@@ -32,6 +32,7 @@ ENVIRONMENT = {
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 COMMAND_TIMEOUT_S = 120.0
+CGROUP_TIMEOUT_S = 5.0
 POLL_S = 0.05
 REBOOTED = 133
 """What systemd-nspawn --keep-unit ends with when it wants to be started anew."""
@@ -92,12 +93,12 @@ class Box:
     def __exit__(self, *exc_info: object) -> None:
         if self._process is not None:
             self._end(self._process)
-        for cgroup in self._cgroups():
-            for folder in sorted(cgroup.rglob("*/"), reverse=True):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            with contextlib.suppress(OSError):
-                cgroup.rmdir()
+        # The last processes may take a moment to be gone; until then their cgroup is busy.
+        until_s = time.monotonic() + CGROUP_TIMEOUT_S
+        while any([not _removed(each) for each in self._cgroups()]):
+            if time.monotonic() > until_s:
+                break
+            time.sleep(POLL_S)
 
     @property
     def root(self) -> Path:
@@ -271,6 +272,14 @@ class Box:
                 os.kill(self._leader, signal.SIGKILL)
             process.kill()
             process.wait()
+
+
+def _removed(cgroup: Path) -> bool:
+    """Removes a cgroup with those below it, as far as they are empty, and says whether it is gone."""
+    for folder in (*sorted(cgroup.rglob("*/"), reverse=True), cgroup):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return not cgroup.exists()
 
 
 def _children(pid: int) -> list[int]:
