@@ -95,7 +95,7 @@ class Box:
             self._end(self._process)
         # The last processes may take a moment to be gone; until then their cgroup is busy.
         until_s = time.monotonic() + CGROUP_TIMEOUT_S
-        while any([not _removed(each) for each in self._cgroups()]):
+        while not all(map(_removed, self._cgroups())):
             if time.monotonic() > until_s:
                 break
             time.sleep(POLL_S)
@@ -275,7 +275,7 @@ class Box:
 
 
 def _removed(cgroup: Path) -> bool:
-    """Removes a cgroup with those below it, as far as they are empty, and says whether it is gone."""
+    """Removes a cgroup and those below it, where they are empty; says whether it is gone."""
     for folder in (*sorted(cgroup.rglob("*/"), reverse=True), cgroup):
         with contextlib.suppress(OSError):
             folder.rmdir()
