@@ -55,10 +55,10 @@ def on_arm64(arguments: argparse.Namespace, work: Path) -> None:
 def in_little_memory(arguments: argparse.Namespace, work: Path) -> None:
     """Two machines, one after the other."""
     scene = media.person()
-    usual = prepare(arguments, work, "amd64", memory.USUAL_MB, scene, memory.MODELS)
-    memory.run_limited(Machine(usual, forgetful(usual), work / "usual"))
-    small = replace(usual, memory_mb=memory.SMALL_MB)
+    small = prepare(arguments, work, "amd64", memory.SMALL_MB, scene, memory.MODELS)
     memory.run_small(Machine(small, forgetful(small), work / "small"))
+    usual = replace(small, memory_mb=memory.USUAL_MB)
+    memory.run_limited(Machine(usual, forgetful(usual), work / "usual"))
 
 
 def power_cuts(arguments: argparse.Namespace, work: Path) -> None:

@@ -19,7 +19,7 @@ from tests.vm.image import Image
 KVM = Path("/dev/kvm")
 KVM_PROBE_S = 20.0
 BOOT_TIMEOUT_S = 600.0
-COMMAND_TIMEOUT_S = 600.0
+COMMAND_TIMEOUT_S = 1800.0
 STOP_TIMEOUT_S = 120.0
 POLL_S = 0.2
 ACCELERATION_VARIABLE = "SITEWATCH_QEMU"
@@ -36,6 +36,9 @@ PROCESSORS = {
 REAL_PROCESSOR = "host"
 CORES = 2
 CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
+
+STATE = "ps afx | grep -v ']$'; systemctl list-jobs; journalctl -b --no-pager | grep -v qemu-ga | tail -n 60"
+"""What may tell why a command does not end."""
 
 Answer = TypeVar("Answer")
 
@@ -208,6 +211,9 @@ class Machine:
             done = self._agent.run(command, timeout_s=timeout_s)
         except NoAnswerError as error:
             raise MachineError(f"{command}: {error}\n{self._console()}") from error
+        except subprocess.TimeoutExpired as error:
+            state = self._agent.run(STATE, timeout_s=COMMAND_TIMEOUT_S).stdout
+            raise MachineError(f"{command}: not done after {timeout_s} s\n{state}") from error
         if check and done.returncode != 0:
             raise MachineError(f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
