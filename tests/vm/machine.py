@@ -37,7 +37,11 @@ REAL_PROCESSOR = "host"
 CORES = 2
 CONSOLES = {"arm64": "ttyAMA0", "amd64": "ttyS0"}
 
-STATE = "ps afx | grep -v ']$'; systemctl list-jobs; journalctl -b --no-pager | grep -v qemu-ga | tail -n 60"
+STATE = """\
+ps afx | grep -v ']$'
+systemctl list-jobs
+journalctl -b --no-pager | grep -v qemu-ga | tail -n 60
+"""
 """What may tell why a command does not end."""
 
 Answer = TypeVar("Answer")
