@@ -42,7 +42,7 @@ from daemon.summary import RunSummary, summarise
 from daemon.swap.start import open_first
 from daemon.swap.swapper import ModelSwapper
 from daemon.tracking.tracker import Tracker
-from updater.errors import SitewatchError, StorageError
+from updater.errors import ConfigError, SitewatchError, StorageError
 
 FRAME_WAIT_S = 0.25
 """How long the loop waits for a frame before it looks at signals and commands again."""
@@ -155,10 +155,7 @@ class Service:
         self._stack.callback(self._publisher.stop, PUBLISHER_STOP_S)
         self._stack.callback(self._drain)
         self._stack.callback(self._finish)
-        server = metrics.serve(config.health.metrics_port, self._reporter.status)
-        if server is not None:
-            self._stack.callback(server.server_close)
-            self._stack.callback(server.shutdown)
+        self._serve_metrics()
         self._stack.enter_context(self._capture)
         self._models.start()
         self._notifier.status(f"opening {self._source.description}")
@@ -222,6 +219,18 @@ class Service:
         recorder.start()
         self._stack.callback(recorder.stop, CAPTURE_STOP_S)
         return recorder
+
+    def _serve_metrics(self) -> None:
+        """The metrics; a port that somebody else has is no reason not to watch."""
+        try:
+            server = metrics.serve(self.config.health.metrics_port, self._reporter.status)
+        except ConfigError as error:
+            _log.error("no metrics will be served: %s", error)
+            self._meter.last_error = str(error)
+            return
+        if server is not None:
+            self._stack.callback(server.server_close)
+            self._stack.callback(server.shutdown)
 
     def _guarded_look(self, frame: Frame) -> None:
         """One frame; its failure is counted, and too many in a row end the process."""

@@ -176,9 +176,10 @@ def test_metrics_are_served_while_it_runs(setup: DaemonSetup, staying: Path) -> 
             other = DaemonSetup(setup.folder / "other", setup.bundle)
             other.folder.mkdir()
             other.sections["health"]["metrics_port"] = taken.getsockname()[1]
-            done = other.run("--source", str(staying))
-        assert done.code == 3
-        assert "health.metrics_port: port" in done.err
+            with other.start("--source", str(staying)) as watching:
+                watching.wait_for_frames()
+                assert "health.metrics_port: port" in watching.status["last_error"]
+                assert watching.stop() == 0
         assert running.stop() == 0
 
 
