@@ -2,8 +2,10 @@
 
 It is no Connect. It has projects with groups of devices, update flows as YAML (version 2) and
 deployments, which it runs on simulated devices: each step of a flow is handed to a callback, which
-does what an agent would. Where the documentation leaves an answer open (the body of the 201, where
-results are), a test chooses it. It fails on demand: refusals, errors, slow and broken answers.
+does what an agent would; without a callback, agents fetch their work and report
+(:mod:`tests.support.connect_agents`). Where the documentation leaves an answer open (the body of the
+201, where results are), a test chooses it. It fails on demand: refusals, errors, slow and broken
+answers.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
+from tests.support.connect_agents import AGENTS, Desk, UnknownDeviceError
 from tests.support.http_server import FileHandler, Server
 
 _INPUT = re.compile(r"\$\{\{\s*inputs\.([A-Za-z0-9_-]+)\s*\}\}")
@@ -150,6 +153,10 @@ class _ConnectHandler(FileHandler):
                 return connect.v2(self.command, match["rest"], query, body)
             if parts.path.startswith("/v1/"):
                 return connect.v1(self.command, parts.path.removeprefix("/v1/"), json.loads(body))
+            if parts.path.startswith(AGENTS):
+                if self.headers.get("Authorization") != f"Bearer {connect.token}":
+                    raise _RefusedError(401, "bad token")
+                return connect.agent(self.command, parts.path.removeprefix(AGENTS), body)
             raise _RefusedError(404, "not found")
         except _RefusedError as refused:
             return refused.status, {"error_message": str(refused)}
@@ -157,7 +164,7 @@ class _ConnectHandler(FileHandler):
     def _json(self, status: int, document: Any, headers: Mapping[str, str] | None = None) -> None:
         self.reply(
             status,
-            json.dumps(document).encode(),
+            b"" if document is None else json.dumps(document).encode(),
             {"Content-Type": "application/json", **(headers or {})},
         )
 
@@ -177,7 +184,8 @@ class Connect(Server):
         token: accepted in both versions.
         project: its key and name.
         groups: names of devices, by group.
-        runs: does the steps; called from several threads at once, one a device.
+        runs: does the steps; called from several threads at once, one a device. None: agents poll
+            for them.
         workers: devices that are at work at once.
     """
 
@@ -188,7 +196,7 @@ class Connect(Server):
         *,
         token: str,
         groups: Mapping[str, Sequence[str]],
-        runs: Runs,
+        runs: Runs | None,
         project: str = "site",
         workers: int = 2,
     ) -> None:
@@ -205,6 +213,7 @@ class Connect(Server):
         self._flows: dict[str, Mapping[str, Any]] = {}
         self._runs = runs
         self._lock = threading.Lock()
+        self._desk = Desk(device for devices in self.groups.values() for device in devices)
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._threads = [threading.Thread(target=self._worker) for _ in range(workers)]
 
@@ -392,17 +401,42 @@ class Connect(Server):
                 f"dp-{number:08x}", number, comment, app, dict.fromkeys(devices, "pending")
             )
             self.deployments.append(made)
+        if self._runs is None:
+            self._desk.assign(made.uuid, devices, steps, self.rollback)
+            return made
+        runs = self._runs
         for device in devices:
-            self._work.put(lambda device=device: self._run(made, device, steps))  # type: ignore[misc]
+            self._work.put(lambda device=device: self._run(made, device, steps, runs))  # type: ignore[misc]
         return made
 
-    def _run(self, deployment: Deployment, device: str, steps: Sequence[Step]) -> None:
+    # ------------------------------------------------------------ agents of simulated devices
+
+    def agent(self, method: str, rest: str, body: bytes) -> tuple[int, Any]:
+        """What a simulated device's agent asks; see :mod:`tests.support.connect_agents`."""
+        device, _, action = rest.partition("/")
+        try:
+            if (method, action) == ("GET", "work"):
+                work = self._desk.work(device)
+                return (204, None) if work is None else (200, work)
+            if (method, action) == ("POST", "report"):
+                told = json.loads(body)
+                if news := self._desk.report(
+                    device, told["deployment"], told["step"], told["code"]
+                ):
+                    (made,) = (one for one in self.deployments if one.uuid == told["deployment"])
+                    self._note(made, device, news, str(told["output"]))
+                return 200, {"status": "success"}
+        except UnknownDeviceError as error:
+            raise _RefusedError(404, "no such device") from error
+        raise _RefusedError(404, "not found")
+
+    def _run(self, deployment: Deployment, device: str, steps: Sequence[Step], runs: Runs) -> None:
         self._note(deployment, device, "in_progress", "")
         for step in steps:
-            outcome = self._runs(device, step)
+            outcome = runs(device, step)
             if outcome.code != 0:
                 if self.rollback:
-                    self._runs(device, Step("command_step", run=self.rollback))
+                    runs(device, Step("command_step", run=self.rollback))
                 self._note(deployment, device, "failed", outcome.output)
                 return
             self._note(deployment, device, "in_progress", outcome.output)
