@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import Final
 from PIL import ImageDraw
 
 from scripts.labelling.assemble import Assembly, Sample
+from scripts.labelling.page import Bar, Row, colour, figure, key, page, table
 from scripts.labelling.picture import PARTS
 from scripts.labelling.pictures import PictureError, open_upright
 from scripts.labelling.problems import Kind, Problem
@@ -22,17 +22,6 @@ SIZE_GROUPS_PX: Final = (16, 32, 64, 128)
 _SHEET_PICTURES: Final = 48
 _THUMB_PX: Final = 240
 _ROWS_MAX: Final = 300
-_COLOURS: Final = ("#2e7d32", "#c62828", "#1565c0", "#ef6c00", "#6a1b9a", "#00838f")
-_STYLE: Final = """
-body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.15rem .7rem;border:1px solid #ccc}
-th{background:#f3f3f3;text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}
-.bar{background:#4a7fb5;height:.8em;display:inline-block}figure{display:inline-block;margin:4px}
-figcaption{font-size:11px;max-width:240px;overflow:hidden;white-space:nowrap}
-.key{padding:0 .5em;color:#fff;margin-right:.4em}code{font-size:12px;word-break:break-all}
-"""
-
-Row = Sequence[object]
 
 
 def write_report(assembly: Assembly, classes: Sequence[str], path: Path, title: str) -> None:
@@ -44,28 +33,24 @@ def render(assembly: Assembly, classes: Sequence[str], title: str) -> str:
     """The report as HTML without anything to load."""
     samples = assembly.samples
     sections = [
-        f"<h1>{html.escape(title)}</h1>",
         _summary(assembly),
         "<h2>Pictures and boxes</h2>",
-        _table(["part", "pictures", "without an object", *classes, "to be ignored", "groups"],
-               _by_part(samples, classes)),
+        table(["part", "pictures", "without an object", *classes, "to be ignored", "groups"],
+              _by_part(samples, classes)),
         "<h2>Sources</h2>",
-        _table(["source", "labelled pictures", "taken", *PARTS], _by_source(assembly)),
+        table(["source", "labelled pictures", "taken", *PARTS], _by_source(assembly)),
         "<h2>Sizes of boxes (shorter side)</h2>",
-        _table(["class", *size_names(), ""], _by_size(samples, classes)),
+        table(["class", *size_names(), ""], _by_size(samples, classes)),
         "<h2>Sizes of pictures</h2>",
-        _table(["px", "pictures", ""], _picture_sizes(samples)),
+        table(["px", "pictures", ""], _picture_sizes(samples)),
         "<h2>Largest groups</h2><p>A group stays in one part.</p>",
-        _table(["group", "part", "pictures"], _groups(samples)),
+        table(["group", "part", "pictures"], _groups(samples)),
         "<h2>Left out, and seen twice</h2>",
         _problems(assembly.problems),
         "<h2>Contact sheet</h2>",
         _sheet(samples, classes),
     ]  # fmt: skip
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style>{''.join(sections)}</html>\n"
-    )
+    return page(title, sections)
 
 
 def size_names() -> list[str]:
@@ -130,14 +115,14 @@ def _by_size(samples: Sequence[Sample], classes: Sequence[str]) -> Iterable[Row]
     totals = {name: sum(found[name, group] for group in groups) for name in classes}
     most = max(totals.values(), default=0)
     for name in classes:
-        yield name, *(found[name, group] for group in groups), _Bar(totals[name], most)
+        yield name, *(found[name, group] for group in groups), Bar(totals[name], most)
 
 
 def _picture_sizes(samples: Sequence[Sample]) -> Iterable[Row]:
     sizes = Counter((sample.picture.width, sample.picture.height) for sample in samples)
     most = max(sizes.values(), default=0)
     for (width, height), count in sizes.most_common(12):
-        yield f"{width}x{height}", count, _Bar(count, most)
+        yield f"{width}x{height}", count, Bar(count, most)
     if len(sizes) > 12:
         rest = sum(sizes.values()) - sum(count for _, count in sizes.most_common(12))
         yield f"{len(sizes) - 12} others", rest, ""
@@ -157,20 +142,17 @@ def _problems(problems: Sequence[Problem]) -> str:
     shown = [(p.kind.value, p.where, p.reference, p.what) for p in problems[:_ROWS_MAX]]
     more = len(problems) - len(shown)
     return (
-        _table(["kind", "count"], kinds.most_common())
-        + _table(["kind", "where", "picture", "what"], shown)
+        table(["kind", "count"], kinds.most_common())
+        + table(["kind", "where", "picture", "what"], shown)
         + (f"<p>{more} more in dropped.jsonl.</p>" if more else "")
     )
 
 
 def _sheet(samples: Sequence[Sample], classes: Sequence[str]) -> str:
-    key = "".join(
-        f'<span class="key" style="background:{_colour(name, classes)}">{html.escape(name)}</span>'
-        for name in classes
-    )
     # Evenly over the order by content hash: a fair sample, and the same one each time.
     step = max(1, -(-len(samples) // _SHEET_PICTURES))
-    return f"<p>{key}</p>" + "".join(_figure(sample, classes) for sample in samples[::step])
+    shown = "".join(_figure(sample, classes) for sample in samples[::step])
+    return f"<p>{key(classes)}</p>{shown}"
 
 
 def _figure(sample: Sample, classes: Sequence[str]) -> str:
@@ -184,39 +166,8 @@ def _figure(sample: Sample, classes: Sequence[str]) -> str:
     x, y = image.width / picture.width, image.height / picture.height
     for box in picture.boxes:
         corners = [box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y]
-        colour = "#888888" if box.ignore else _colour(box.name, classes)
-        draw.rectangle(corners, outline=colour, width=2)
+        line = "#888888" if box.ignore else colour(box.name, classes)
+        draw.rectangle(corners, outline=line, width=2)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=70)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    caption = html.escape(f"{sample.part}: {picture.path.name}")
-    return (
-        f'<figure><img src="data:image/jpeg;base64,{data}" alt="{caption}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _colour(name: str, classes: Sequence[str]) -> str:
-    return _COLOURS[classes.index(name) % len(_COLOURS)]
-
-
-class _Bar:
-    """A bar in a table: a share of the longest one."""
-
-    def __init__(self, value: int, most: int) -> None:
-        self.html = f'<span class="bar" style="width:{12 * value / max(most, 1):.2f}em"></span>'
-
-
-def _table(head: Sequence[str], rows: Iterable[Row]) -> str:
-    lines = ["<tr>" + "".join(f"<th>{html.escape(each)}</th>" for each in head) + "</tr>"]
-    lines.extend("<tr>" + "".join(_cell(each) for each in row) + "</tr>" for row in rows)
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, _Bar):
-        return f"<td>{value.html}</td>"
-    if isinstance(value, int):
-        return f'<td class="n">{value}</td>'
-    text = html.escape(str(value))
-    return f"<td><code>{text}</code></td>" if len(text) > 40 else f"<td>{text}</td>"
+    return figure(buffer.getvalue(), f"{sample.part}: {picture.path.name}")
