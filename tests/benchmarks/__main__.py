@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.paths import default_bundle
-from tests.benchmarks import install, latency, memory, still, swap
+from tests.benchmarks import fleet, install, latency, memory, still, swap
 
 MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "latency": latency.measure,
@@ -20,6 +20,7 @@ MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "still": still.measure,
     "swap": swap.measure,
     "install": install.measure,
+    "fleet": lambda folder, _bundle, _amount: fleet.measure(folder),
 }
 
 
@@ -28,7 +29,12 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(MEASURES))
     parser.add_argument("--model", type=Path, help="bundle folder (default: the shipped one)")
     parser.add_argument("--amount", type=int, help="frames, events, changes or rounds")
+    parser.add_argument("--devices", type=int, nargs="+", help="sizes of the fleet")
     arguments = parser.parse_args()
+    if arguments.devices:
+        MEASURES["fleet"] = lambda folder, _bundle, _amount: fleet.measure(
+            folder, arguments.devices
+        )
     with tempfile.TemporaryDirectory(prefix="sitewatch-") as folder:
         result = MEASURES[arguments.name](
             Path(folder), arguments.model or default_bundle(), arguments.amount

@@ -3,9 +3,10 @@
 **This is no interface of JFrog's**: how Connect's own agent speaks is not documented. It is as much
 as is known of it: agents poll outbound, every 15 s; they run a flow's steps, and say how they went.
 
-``GET /simulated-agent/DEVICE/work`` gives the steps that are left (204: none) and the command of the
-General Rollback; ``POST /simulated-agent/DEVICE/report`` takes how one step went. Both may be asked
-again: an agent that was cut off gets what is left, and a report that came before changes nothing.
+``GET /simulated-agent/DEVICE/work`` gives the steps that are left (204: none) and the command of
+the General Rollback; ``POST /simulated-agent/DEVICE/report`` takes how one step went. Both may be
+asked again: an agent that was cut off gets what is left, and a report that came before changes
+nothing.
 """
 
 from __future__ import annotations

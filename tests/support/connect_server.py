@@ -3,9 +3,9 @@
 It is no Connect. It has projects with groups of devices, update flows as YAML (version 2) and
 deployments, which it runs on simulated devices: each step of a flow is handed to a callback, which
 does what an agent would; without a callback, agents fetch their work and report
-(:mod:`tests.support.connect_agents`). Where the documentation leaves an answer open (the body of the
-201, where results are), a test chooses it. It fails on demand: refusals, errors, slow and broken
-answers.
+(:mod:`tests.support.connect_agents`). Where the documentation leaves an answer open (the body of
+the 201, where results are), a test chooses it. It fails on demand: refusals, errors, slow and
+broken answers.
 """
 
 from __future__ import annotations

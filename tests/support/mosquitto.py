@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -62,6 +63,7 @@ class Mosquitto:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
+        self._database = folder / "mosquitto.db"
         settings = [
             f"listener {self.port} {self.host}",
             "persistence true",
@@ -122,6 +124,21 @@ class Mosquitto:
             self._process.send_signal(signal.SIGCONT)
         self._end(signal.SIGTERM)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    def save(self) -> None:
+        """Has it write its sessions and messages to disk, and waits for that (mosquitto(8))."""
+        before = self._saved()
+        os.kill(self.pid, signal.SIGUSR1)
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while self._saved() == before:
+            assert time.monotonic() < deadline_s, "mosquitto does not save"
+            time.sleep(0.02)
+
     def kill(self) -> None:
         """Ends it as a power cut would."""
         self._end(signal.SIGKILL)
@@ -139,6 +156,13 @@ class Mosquitto:
         self._process.send_signal(number)
         self._process.wait(START_TIMEOUT_S)
         self._process = None
+
+    def _saved(self) -> tuple[int, int] | None:
+        try:
+            found = self._database.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _listens(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 1.0):
