@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from scripts.cloud import connect_v1
 from scripts.cloud.connect_v1 import ConnectV1
 from scripts.cloud.connect_v2 import ConnectV2
 from scripts.cloud.errors import ServiceError
@@ -284,6 +285,23 @@ def test_three_calls_a_minute(connect: Connect) -> None:
     for _ in range(7):
         legacy.devices("Test")
     assert now[0] == 120.0
+
+
+def test_a_thousand_devices_in_the_legacy_interface(connect: Connect) -> None:
+    connect.groups["Large"] = [f"cam-{number}" for number in range(1000)]
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    timing = Timing(lambda: now[0], sleep)
+    limit = RateLimit(connect_v1.CALLS_PER_MINUTE, timing=timing)
+    legacy = ConnectV1(Client(connect.url, limit=limit, timing=timing), TOKEN, "site")
+    assert len(legacy.devices("Large")) == 1000
+    assert len(connect.asked) == 20
+    first_s = now[0]
+    assert len(legacy.devices("Large")) == 1000
+    assert (first_s, now[0] - first_s) == (6 * 60.0, 7 * 60.0)
 
 
 def test_a_wrong_token_does_not_show(connect: Connect) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scripts.cloud import rollout
 from scripts.cloud.errors import RolloutError, ServiceError
-from scripts.cloud.fleet import Device, Order, Result, Status
+from scripts.cloud.fleet import Device, Order, Result, Status, objects_in
 from scripts.cloud.rollout import Rollout, Stage, Verdict, Waiting, judge, merged
 from scripts.cloud.timing import RateLimit, Timing
 
@@ -177,3 +177,11 @@ def test_never_more_calls_in_a_window(pauses_s: list[float], calls: int) -> None
         made_s.append(clock.now_s)
     for first, last in zip(made_s, made_s[calls:], strict=False):
         assert last - first >= 60.0 - 1e-6
+
+
+def test_objects_come_outer_ones_first_however_many() -> None:
+    devices = [{"device_name": f"cam-{number}", "of": {"n": number}} for number in range(100_000)]
+    found = list(objects_in({"page": [devices], "after": "x"}))
+    assert len(found) == 1 + 2 * len(devices)
+    assert found[1 : 1 + len(devices)] == devices
+    assert found[-1] == {"n": len(devices) - 1}
