@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.paths import default_bundle
-from tests.benchmarks import fleet, install, latency, memory, still, swap
+from tests.benchmarks import broker, fleet, install, latency, memory, still, swap
 
 MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "latency": latency.measure,
@@ -20,6 +20,7 @@ MEASURES: dict[str, Callable[[Path, Path, int | None], dict[str, Any]]] = {
     "still": still.measure,
     "swap": swap.measure,
     "install": install.measure,
+    "broker": broker.measure,
     "fleet": lambda folder, _bundle, _amount: fleet.measure(folder),
 }
 
