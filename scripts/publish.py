@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.cloud import assemble, gate, options, report, secrets, signing
 from scripts.cloud.errors import GateError
 from scripts.cloud.gate import GateRule, Verdict
+from scripts.cloud.golden import MOST_PICTURES
 from scripts.cloud.publication import Place, Publication
 from scripts.cloud.signing import KeySource
 from scripts.training.command import run
@@ -39,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
         "--golden", type=Path, action="append", default=[], metavar="DIR",
         help="choose the golden pictures from a bundle, or from pictures with allowed.json; may be "
         "repeated",
+    )  # fmt: skip
+    add(
+        "--most-golden", type=int, default=MOST_PICTURES, metavar="N",
+        help="pictures; fewer make a shorter manifest (default: %(default)s)",
     )  # fmt: skip
     add("--metrics", type=Path, metavar="FILE", help="figures (default: the bundle's manifest)")
     add("--production", type=Path, metavar="FILE", help="figures of production on the same val")
@@ -73,7 +78,7 @@ def main() -> None:
     place = Place(given.repository, given.folder, given.pointer)
     with tempfile.TemporaryDirectory(prefix="sitewatch-publish-") as temporary:
         folder = Path(temporary) / "bundle"
-        manifest = assemble.assemble(given.bundle, given.golden, folder)
+        manifest = assemble.assemble(given.bundle, given.golden, folder, most=given.most_golden)
         version = given.version or manifest.version
         first = server.find(place.moving) is None
         verdict = judged(given, manifest, first=first)

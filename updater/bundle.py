@@ -26,7 +26,7 @@ from updater.trust.signature import Signature, encode
 from updater.zipwriter import ZipWriter
 
 if TYPE_CHECKING:
-    from updater.trust.key import PrivateKey
+    from updater.trust.key import SigningKey
 
 CHUNK_BYTES = 1 << 20
 ARCHIVE_MODE = 0o644
@@ -58,7 +58,7 @@ def create(
     out: Path,
     *,
     version: str,
-    key: PrivateKey | None,
+    key: SigningKey | None,
     limits: ArchiveLimits = DEFAULT_LIMITS,
 ) -> CreatedBundle:
     """Makes a ``model.zip``: the same folder, version and key give the same bytes.
@@ -68,13 +68,14 @@ def create(
             version and its list of files are made anew. Nothing in it is changed.
         out: replaced if it is there; not in ``folder``.
         version: of the bundle.
-        key: signs the manifest; None leaves the bundle unsigned.
+        key: signs the manifest, and may be far away; None leaves the bundle unsigned.
         limits: of the devices; what they would refuse is not made.
 
     Raises:
         UsageError: ``out`` lies in ``folder``.
         BundleError: the folder makes no valid bundle, or it changed meanwhile.
         StorageError: ``out`` cannot be written; it is as it was before.
+        SitewatchError: what ``key`` raises where it cannot sign.
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError(

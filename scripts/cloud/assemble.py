@@ -69,13 +69,16 @@ def read_pool(folder: Path) -> tuple[PoolPicture, ...]:
     )
 
 
-def assemble(bundle: Path, pools: Sequence[Path], target: Path) -> Manifest:
+def assemble(
+    bundle: Path, pools: Sequence[Path], target: Path, *, most: int = goldens.MOST_PICTURES
+) -> Manifest:
     """Copies a bundle's folder, with golden pictures chosen from pools where there are any.
 
     Args:
         bundle: with manifest, model and card.
         pools: folders of allowed pictures; none leaves the bundle's own golden pictures.
         target: made; must not be there.
+        most: pictures to choose; more only where a class would go without.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -105,6 +108,7 @@ def assemble(bundle: Path, pools: Sequence[Path], target: Path) -> Manifest:
         [picture.allowed for picture in usable],
         detect(target, manifest.thresholds.score * goldens.QUIET_SHARE),
         threshold=manifest.thresholds.score,
+        most=most,
     )
     for picture in usable:
         if picture.allowed.name not in {golden.name for golden in chosen}:

@@ -18,15 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scripts.cloud.errors import SigningError
 from scripts.cloud.secrets import SIGNING_KEY, clean, read_file
 from updater.errors import ConfigError, UsageError
-from updater.trust.key import KeyState, PrivateKey, PublicKey, key_id_of
+from updater.trust.key import KeyState, PrivateKey, PublicKey, SigningKey, key_id_of
 from updater.trust.keyfile import parse_public, read_key_file
 from updater.trust.keys import KeyRing
 from updater.trust.signature import SIGNATURE_BYTES
 
 COMMAND_TIMEOUT_S = 120.0
+KMS_MAX_BYTES = 4096
+"""What AWS KMS signs at most as it is (API reference, "Sign": ``Message`` of type ``RAW``)."""
 
 
-class CommandKey(PrivateKey):
+class CommandKey:
     """A key behind a command, as those of key management services are.
 
     The command gets the manifest's bytes on standard input and answers the signature on standard
@@ -35,10 +37,12 @@ class CommandKey(PrivateKey):
     Args:
         command: and its arguments; no shell sees it.
         public: its public key, which a signature is held against before it is used.
+
+    Attributes:
+        key_id: of the public key.
     """
 
     def __init__(self, command: tuple[str, ...], public: PublicKey) -> None:
-        # Not the base's: there is no key here.
         self._command = command
         self._public = public
         self.key_id = public.key_id
@@ -68,7 +72,9 @@ class CommandKey(PrivateKey):
             raise SigningError(f"cannot be run: {reason}", where=name) from error
         if done.returncode != 0:
             # What it said is not repeated: nobody knows what it holds.
-            raise SigningError(f"ended with exit code {done.returncode}", where=name)
+            raise SigningError(
+                f"ended with exit code {done.returncode}", where=name, hint=_limit_hint(data)
+            )
         signature = _raw(done.stdout)
         if signature is None or not self._public.verifies(signature, data):
             raise SigningError(
@@ -95,7 +101,7 @@ class KeySource:
     public: Path | None = None
 
 
-def load(source: KeySource, environment: Mapping[str, str]) -> PrivateKey:
+def load(source: KeySource, environment: Mapping[str, str]) -> SigningKey:
     """The signing key.
 
     Raises:
@@ -129,7 +135,7 @@ def load(source: KeySource, environment: Mapping[str, str]) -> PrivateKey:
     )
 
 
-def ring_of(key: PrivateKey) -> KeyRing:
+def ring_of(key: SigningKey) -> KeyRing:
     """What a device that trusts this key, and no other, knows."""
     public = key.public_bytes()
     return KeyRing(
@@ -151,6 +157,16 @@ def _parse(data: bytes, where: str) -> PrivateKey:
     if not isinstance(loaded, Ed25519PrivateKey):
         raise ConfigError("is no Ed25519 key", where=where)
     return PrivateKey(loaded)
+
+
+def _limit_hint(data: bytes) -> str:
+    """What may have been wrong with data that a command refused to sign."""
+    if len(data) <= KMS_MAX_BYTES:
+        return ""
+    return (
+        f"The manifest has {len(data)} bytes, and AWS KMS signs at most {KMS_MAX_BYTES}: "
+        "--most-golden makes it shorter, and so does less 'provenance'"
+    )
 
 
 def _raw(answer: bytes) -> bytes | None:

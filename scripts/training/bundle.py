@@ -32,7 +32,7 @@ from updater.manifest import (
     Manifest,
     OutputSpec,
     Thresholds,
-    to_json,
+    to_template,
 )
 
 _GOLDEN_FOLDER = "golden"
@@ -58,6 +58,7 @@ class BundleSettings:
         provenance: Where the model comes from, by name.
         output: Folder of the bundle; made anew.
         device_classes: Kinds of device it is made for; empty: all.
+        golden: Whether golden pictures go into it; without, ``publish.py`` chooses them.
     """
 
     model: Path
@@ -68,6 +69,7 @@ class BundleSettings:
     provenance: Mapping[str, str]
     output: Path
     device_classes: tuple[str, ...] = ()
+    golden: bool = True
 
 
 def make_bundle(settings: BundleSettings) -> Manifest:
@@ -82,7 +84,8 @@ def make_bundle(settings: BundleSettings) -> Manifest:
     golden_folder.mkdir(parents=True)
     shutil.copyfile(settings.model, settings.output / MODEL_NAME)
     maps = tflite_maps(settings.model, threads=1)
-    golden = tuple(_golden(scene, golden_folder, maps, settings) for scene in scenes())
+    shown = scenes() if settings.golden else ()
+    golden = tuple(_golden(scene, golden_folder, maps, settings) for scene in shown)
     metrics = read_figures(settings.figures, settings.model.name, settings.size_px)
     card = Card(settings.version, settings.size_px, metrics, settings.provenance)
     write_atomically(settings.output / "MODEL_CARD.md", render(card).encode())
@@ -99,7 +102,7 @@ def make_bundle(settings: BundleSettings) -> Manifest:
         metrics=metrics,
         provenance=dict(settings.provenance),
     )
-    write_atomically(settings.output / MANIFEST_NAME, to_json(manifest))
+    write_atomically(settings.output / MANIFEST_NAME, to_template(manifest))
     return verify_folder(settings.output)
 
 

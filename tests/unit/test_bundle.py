@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from scripts.cloud.golden import MOST_PICTURES
+from scripts.cloud.signing import KMS_MAX_BYTES
 from tests.support.signed import KEY, RETIRED_KEY, RING, read, sign
 from tests.support.watch import tree
 from updater import manifest as manifests
@@ -31,6 +34,7 @@ from updater.manifest import (
     Thresholds,
     from_json,
     to_json,
+    to_template,
 )
 from updater.trust.examination import examine_folder
 
@@ -72,6 +76,33 @@ def test_a_bundle_comes_back_as_it_was_written(folder: Path) -> None:
     ]
     assert from_json(to_json(manifest)) == manifest
     assert to_json(from_json(to_json(manifest))) == to_json(manifest)
+
+
+def test_a_folders_manifest_is_for_people_and_a_bundles_is_short(folder: Path) -> None:
+    manifest = verify_folder(folder)
+    template, signed = to_template(manifest), to_json(manifest)
+    assert from_json(template) == from_json(signed) == manifest
+    assert template.count(b"\n") > 50
+    assert signed.count(b"\n") == 1
+    assert b": " not in signed
+
+
+@pytest.mark.parametrize("count", range(1, MOST_PICTURES + 1))
+def test_the_shipped_models_kind_can_be_signed_where_4096_bytes_are_the_limit(
+    project_root: Path, count: int
+) -> None:
+    shipped = manifests.read(project_root / "packaging/model")
+    entries = {entry.path: entry for entry in shipped.files}
+    pictures = {picture.file for picture in shipped.golden}
+    golden, files = [], [entry for entry in shipped.files if entry.path not in pictures]
+    for number, picture in enumerate(itertools.islice(itertools.cycle(shipped.golden), count)):
+        name = picture.file.replace(".jpg", f"-{number}.jpg")
+        golden.append(replace(picture, file=name))
+        files.append(replace(entries[picture.file], path=name))
+    manifest = replace(shipped, golden=tuple(golden), files=tuple(files))
+    data = to_json(manifest)
+    assert from_json(data) == manifest
+    assert len(data) <= KMS_MAX_BYTES
 
 
 def test_a_changed_file_is_found(folder: Path) -> None:

@@ -63,6 +63,15 @@ def test_a_command_that_does_not_sign(key: Path, tmp_path: Path, code: str, mess
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_command_with_a_limit_is_told_of_the_size(key: Path, tmp_path: Path) -> None:
+    made = signing.load(command(tmp_path, "sys.exit(254 if len(data) > 4096 else 1)"), {})
+    with pytest.raises(SigningError, match=r"code 254\. The manifest has 4097 bytes, .* 4096"):
+        made.sign(bytes(4097))
+    with pytest.raises(SigningError) as caught:
+        made.sign(bytes(4096))
+    assert caught.value.hint == ""
+
+
 def test_what_names_no_key(key: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no key to sign with"):
         signing.load(KeySource(), {})

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -55,6 +56,20 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+
+class SigningKey(Protocol):
+    """What can sign: a key in this process, or one that never leaves its vault."""
+
+    @property
+    def key_id(self) -> str:
+        """As of its public key."""
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes (Ed25519)."""
+
+    def public_bytes(self) -> bytes:
+        """The public key's 32 bytes."""
 
 
 class PrivateKey:
