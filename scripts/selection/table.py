@@ -1,0 +1,72 @@
+"""The results as a Markdown table: means, paired differences and their intervals."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Final
+
+from scripts.selection.interval import paired
+from scripts.selection.results import RANDOM, Result
+
+COLUMNS: Final = {
+    "map50": "mean mAP50",
+    "helmet_map50": "helmet",
+    "head_map50": "head",
+    "map50_95": "mean mAP50-95",
+}
+
+
+def report(results: Sequence[Result]) -> str:
+    """Two tables: the arms' means, and each device's arm less chance, seed by seed."""
+    return "\n".join([*_means(results), "", *_differences(results)])
+
+
+def _means(results: Sequence[Result]) -> list[str]:
+    arms = sorted({(r.trial.pictures, r.trial.arm) for r in results})
+    lines = [
+        f"| arm | further pictures | seeds | {' | '.join(COLUMNS.values())} | boxes |",
+        "|---|---|---|" + "---|" * (len(COLUMNS) + 1),
+    ]
+    for pictures, arm in arms:
+        of_arm = [r for r in results if (r.trial.pictures, r.trial.arm) == (pictures, arm)]
+        means = [
+            f"{statistics.fmean(r.figures[name] for r in of_arm):.3f}".lstrip("0")
+            for name in COLUMNS
+        ]
+        boxes = statistics.fmean(sum(r.boxes.values()) for r in of_arm)
+        cells = [arm, str(pictures) if pictures >= 0 else "all", str(len(of_arm)), *means]
+        lines.append(f"| {' | '.join(cells)} | {boxes:.0f} |")
+    return lines
+
+
+def _differences(results: Sequence[Result]) -> list[str]:
+    known = {r.trial: r for r in results}
+    lines = [
+        "| arm less random | figure | by seed, points | mean | 95 % interval |",
+        "|---|---|---|---|---|",
+    ]
+    arms = sorted({(r.trial.pictures, r.trial.arm) for r in results if r.trial.pictures > 0})
+    for pictures, arm in arms:
+        pairs = [
+            (known[trial], other)
+            for trial in sorted(known)
+            if (trial.pictures, trial.arm) == (pictures, arm) and arm != RANDOM
+            for other in results
+            if (other.trial.seed, other.trial.arm, other.trial.pictures)
+            == (trial.seed, RANDOM, pictures)
+        ]
+        if not pairs:
+            continue
+        for name, title in COLUMNS.items():
+            first = [100 * a.figures[name] for a, _ in pairs]
+            second = [100 * b.figures[name] for _, b in pairs]
+            each = ", ".join(f"{a - b:+.1f}" for a, b in zip(first, second, strict=True))
+            line = f"| {arm}, {pictures} | {title} | {each} |"
+            if len(pairs) > 1:
+                span = paired(first, second)
+                line += f" {span.mean:+.2f} | {span.low:+.2f} to {span.high:+.2f} |"
+            else:
+                line += " | |"
+            lines.append(line)
+    return lines
