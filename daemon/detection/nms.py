@@ -73,7 +73,7 @@ def _greedy_many(found: Candidates, order: list[int], iou_threshold: float) -> l
     alive = np.ones(len(boxes), np.bool_)
     kept: list[int] = []
     # Only boxes with a weaker rival can remove one; all others need no look.
-    for position, has_rival in enumerate(np.triu(rivals, 1).any(axis=1).tolist()):
+    for position, has_rival in enumerate(np.any(np.triu(rivals, 1), axis=1).tolist()):
         if not alive[position]:
             continue
         kept.append(order[position])
