@@ -82,11 +82,13 @@ def test_too_few_photographs_are_an_error(experiment: Experiment) -> None:
 def test_the_devices_detector_finds_what_the_networks_own_path_finds(network: YoloV5s) -> None:
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 255, (64, 64, 3), np.uint8)
+    with torch.no_grad():  # untrained, all scores are nearly one: suppression would be a lottery
+        for convolution in network.head.m:
+            convolution.weight.mul_(100)
     found = device_detector(network, 64, "1").detect(ArrayPicture(picture))
     own = detect(picture, 64, torch_maps(network), 0.15)
-    # Noise and an untrained network: hundreds of boxes, of which both keep the strongest 300.
-    assert min(len(found), len(own)) > 50
-    np.testing.assert_allclose(found.scores[:50], own.scores[:50], atol=1e-5)
+    assert len(found) == len(own) > 10
+    np.testing.assert_allclose(found.scores, own.scores, atol=1e-4)
     np.testing.assert_allclose(found.boxes[0], own.boxes[0], atol=1e-2)
 
 
