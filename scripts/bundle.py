@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from training.bundle import BundleSettings, make_bundle
 from training.command import run
@@ -27,6 +30,10 @@ def main() -> None:
     parser.add_argument(
         "--device-class", action="append", default=[], metavar="CLASS", help="default: for all"
     )
+    parser.add_argument(
+        "--no-golden", action="store_true",
+        help="leave the golden pictures to publish.py, which chooses those that the model proves",
+    )  # fmt: skip
     parser.add_argument("--provenance", action="append", default=[], metavar="NAME=TEXT")
     parser.add_argument("--output", type=Path, default=output_folder("bundle"))
     options = parser.parse_args()
@@ -41,6 +48,7 @@ def main() -> None:
             provenance=provenance,
             output=options.output,
             device_classes=tuple(options.device_class),
+            golden=not options.no_golden,
         )
     )
     say(step="bundle", version=manifest.version, folder=str(options.output), **manifest.metrics)

@@ -2,6 +2,7 @@
 
 One text file a picture, one line a box: ``class cx cy w h``, relative to the picture. An empty file
 says nothing: Label Studio writes one for a task that nobody opened, as for one without objects.
+A data set of ours also has ``ignore/``, laid out like ``labels/``: boxes that count neither way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ class _Pair:
     label: Path
     picture: Path | None
     part: str | None
+    ignored: Path | None = None
 
 
 def read(path: Path, *, empty_is_background: bool = False) -> Reading:
@@ -55,6 +57,7 @@ def read(path: Path, *, empty_is_background: bool = False) -> Reading:
     for pair in _pairs(root):
         try:
             boxes = _boxes(pair.label, names)
+            ignored = _boxes(pair.ignored, names) if pair.ignored else None
         except BrokenLabelError as error:
             problems.append(Problem(str(error.args[1]), error.args[0], Kind.BROKEN, pair.reference))
             continue
@@ -70,7 +73,7 @@ def read(path: Path, *, empty_is_background: bool = False) -> Reading:
         entries.append(
             Entry(
                 reference=pair.reference,
-                boxes=boxes or (),
+                boxes=(*(boxes or ()), *(replace(box, ignore=True) for box in ignored or ())),
                 where=str(pair.label),
                 unit="relative",
                 part=pair.part,
@@ -170,7 +173,8 @@ def _pairs(root: Path) -> Iterator[_Pair]:
 
 def _present(root: Path) -> Iterator[_Pair]:
     # Ultralytics, CVAT, Label Studio: images/[train/]a.jpg beside labels/[train/]a.txt.
-    yield from _in_folder(root / "images", root / "labels", parts_inside=True)
+    for pair in _in_folder(root / "images", root / "labels", parts_inside=True):
+        yield replace(pair, ignored=root / "ignore" / pair.label.relative_to(root / "labels"))
     for folder in sorted(root.iterdir()):
         if (folder / "images").is_dir() and folder.name in _PART_NAMES:  # Roboflow: train/images
             yield from _in_folder(folder / "images", folder / "labels", _PART_NAMES[folder.name])

@@ -85,6 +85,14 @@ def test_classes_come_by_name_from_data_yaml(tmp_path: Path) -> None:
     assert yolo.class_names(tmp_path / "data.yaml") == ("a", "b")
 
 
+def test_boxes_that_count_neither_way_come_back_as_such(tmp_path: Path) -> None:
+    put(tmp_path / "classes.txt", "helmet\nhead\nperson\n")
+    put(tmp_path / "labels/train/a.txt", "1 0.5 0.5 0.2 0.2\n")
+    put(tmp_path / "ignore/train/a.txt", "2 0.5 0.5 0.4 0.8\n")
+    (entry,) = yolo.read(tmp_path).entries
+    assert [(box.name, box.ignore) for box in entry.boxes] == [("head", False), ("person", True)]
+
+
 def test_label_studio_names_its_classes_in_alphabetical_order(tmp_path: Path) -> None:
     put(tmp_path / "classes.txt", "head\nhelmet\n")
     notes = {"categories": [{"id": 1, "name": "helmet"}, {"id": 0, "name": "head"}]}
