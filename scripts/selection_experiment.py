@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=output_folder("selection"))
     parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--ceiling", action="store_true", help="also train on all, first seed only")
+    parser.add_argument(
+        "--bounds", action="store_true", help="also train on with no further picture, and with all"
+    )
     parser.add_argument("--device", metavar="NAME", help="name of this version of the selection")
     parser.add_argument("--start", type=int, help="pictures of the starting model")
     parser.add_argument("--counts", type=int, nargs="+", help="how many further pictures")
@@ -47,7 +49,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="trainings at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="only print what is known")
     options = vars(parser.parse_args())
-    seeds, ceiling = options.pop("seeds"), options.pop("ceiling", False)
+    seeds, bounds = options.pop("seeds"), options.pop("bounds", False)
     if options.pop("report", False):
         print(report(results.read(options["results"])))
         return
@@ -58,7 +60,7 @@ def main() -> None:
 
     if "counts" in options:
         options["counts"] = tuple(options["counts"])
-    run(Experiment(**options), seeds, ceiling=ceiling)
+    run(Experiment(**options), seeds, bounds=bounds)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import functools
 import json
 import math
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -68,8 +68,8 @@ class Experiment:
     counts: tuple[int, ...] = (60, 120)
     size_px: int = 256
     batch: int = 8
-    start_epochs: int = 12
-    steps: int = 120
+    start_epochs: int = 10
+    steps: int = 90
     rate: float = 5e-4
     mosaic: float = 0.4
     calm: float = 0.3
@@ -97,24 +97,29 @@ class _Task:
     filled: int = 0
 
 
-def trials(experiment: Experiment, seed: int, *, ceiling: bool) -> list[Trial]:
-    """The trials of a seed, the starting model first."""
+def trials(experiment: Experiment, seed: int, *, bounds: bool) -> list[Trial]:
+    """The trials of a seed, the starting model first.
+
+    Args:
+        experiment: what is tried.
+        seed: which.
+        bounds: also train on with no further picture, and with all of them.
+    """
     arms = (experiment.device, RANDOM)
     return [
         Trial(seed, START, 0),
         *(Trial(seed, arm, count) for count in experiment.counts for arm in arms),
-        Trial(seed, MORE_STEPS, 0),
-        *([Trial(seed, ALL, -1)] if ceiling else []),
+        *([Trial(seed, MORE_STEPS, 0), Trial(seed, ALL, -1)] if bounds else []),
     ]
 
 
-def run(experiment: Experiment, seeds: Sequence[int], *, ceiling: bool = False) -> None:
+def run(experiment: Experiment, seeds: Sequence[int], *, bounds: bool = False) -> None:
     """Do what is left of some seeds; each result is written as soon as it is known.
 
     Args:
         experiment: what is tried.
         seeds: which; their starting models come first.
-        ceiling: for the first seed, also train on all photographs.
+        bounds: also train on with no further picture, and with all of them.
 
     Raises:
         DatasetError: there are too few photographs.
@@ -126,9 +131,10 @@ def run(experiment: Experiment, seeds: Sequence[int], *, ceiling: bool = False) 
         seed: [sorted(paths)[i] for i in np.random.default_rng(seed).permutation(len(paths))]
         for seed in seeds
     }
-    _do(
-        experiment,
-        [
+    # A checkpoint without a result is what an interrupted training left.
+    known_trials = {result.trial for result in results.read(experiment.results)}
+    with ProcessPoolExecutor(experiment.jobs, get_context("spawn")) as pool:
+        starts = [
             _Task(
                 trial=Trial(seed, START, 0),
                 weights=experiment.weights,
@@ -136,19 +142,19 @@ def run(experiment: Experiment, seeds: Sequence[int], *, ceiling: bool = False) 
                 epochs=experiment.start_epochs,
             )
             for seed in seeds
-            if not _start(experiment, seed).exists()
-        ],
-    )
-    for seed in seeds:
-        wanted = trials(experiment, seed, ceiling=ceiling and seed == seeds[0])[1:]
-        known, pool = orders[seed][: experiment.start], orders[seed][experiment.start :]
-        _do(
-            experiment,
-            [
-                _going_on(experiment, trial, known, [paths[name] for name in pool])
-                for trial in results.left(wanted, results.read(experiment.results))
-            ],
-        )
+            if Trial(seed, START, 0) not in known_trials or not _start(experiment, seed).exists()
+        ]
+        _do(experiment, starts, pool)
+        for seed in seeds:
+            known, unknown = orders[seed][: experiment.start], orders[seed][experiment.start :]
+            left = results.left(
+                trials(experiment, seed, bounds=bounds)[1:], results.read(experiment.results)
+            )
+            tasks = (
+                _going_on(experiment, trial, known, [paths[name] for name in unknown])
+                for trial in left
+            )
+            _do(experiment, tasks, pool)
 
 
 def _going_on(
@@ -204,21 +210,20 @@ def _eye(experiment: Experiment, seed: int) -> Eye:
     return OnceSeen(device_detector(network, experiment.size_px, f"seed {seed}"))
 
 
-def _do(experiment: Experiment, tasks: Sequence[_Task]) -> None:
-    """Train and evaluate, some at a time, in fresh processes."""
-    with ProcessPoolExecutor(experiment.jobs, get_context("spawn")) as pool:
-        waiting = [pool.submit(_train_and_evaluate, experiment, task) for task in tasks]
-        for each in waiting:
-            result = each.result()
+def _do(experiment: Experiment, tasks: Iterable[_Task], pool: Executor) -> None:
+    """Train and evaluate, some at a time; what is chosen next is chosen meanwhile."""
+    for waiting in [pool.submit(_train_and_evaluate, experiment, task) for task in tasks]:
+        result = waiting.result()
+        trial = result.trial
+        if results.left([trial], results.read(experiment.results)):
             results.append(experiment.results, result)
-            trial = result.trial
-            say(
-                step="trial",
-                seed=trial.seed,
-                arm=trial.arm,
-                pictures=trial.pictures,
-                **result.figures,
-            )
+        say(
+            step="trial",
+            seed=trial.seed,
+            arm=trial.arm,
+            pictures=trial.pictures,
+            **result.figures,
+        )
 
 
 def _train_and_evaluate(experiment: Experiment, task: _Task) -> Result:
