@@ -196,8 +196,17 @@ def check_whole(config: UpdateConfig, *, where: str) -> None:
         raise ConfigError(what, where=f"{where}: {field_name}", hint=hint)
 
     probation = config.probation
-    for name in ("store", "keys", "floor", "status_file"):
-        if not getattr(config, name).is_absolute():
+    paths = {
+        "store": config.store,
+        "keys": config.keys,
+        "floor": config.floor,
+        "status_file": config.status_file,
+        "fetch.ca_file": config.fetch.ca_file,
+        "upload.captures": config.upload.captures,
+        "upload.ca_file": config.upload.ca_file,
+    }
+    for name, path in paths.items():
+        if path is not None and not path.is_absolute():
             refuse(name, "must be an absolute path", "The working directory is not known")
     if not USER_PATTERN.fullmatch(config.user):
         refuse("user", f"{config.user!r} is not a name of an account")

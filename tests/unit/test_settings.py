@@ -59,6 +59,12 @@ def test_a_file_is_checked_as_a_whole(tmp_path: Path) -> None:
          "known"),
         ('status_file = "s"', "x: status_file: must be an absolute path. The working directory is "
          "not known"),
+        ('[upload]\ncaptures = "captures"', "x: upload.captures: must be an absolute path. The "
+         "working directory is not known"),
+        ('[upload]\nca_file = "ca.pem"', "x: upload.ca_file: must be an absolute path. The "
+         "working directory is not known"),
+        ('[fetch]\nca_file = "ca.pem"', "x: fetch.ca_file: must be an absolute path. The "
+         "working directory is not known"),
         ('user = "a b"', "x: user: 'a b' is not a name of an account"),
         ('user = ""', "x: user: '' is not a name of an account"),
         ('device_class = "Pi 4"',
