@@ -3,12 +3,16 @@
 
 On several GPUs, or as one single-thread process a core on a CPU that other work shares:
     torchrun --nproc-per-node 2 scripts/train.py …
+Exit code 75: stopped by SIGTERM or SIGINT, the state is kept in last.pt; --resume goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from training.command import run
 from training.places import input_folder, output_folder, shared_data
@@ -37,10 +41,25 @@ def main() -> None:
     parser.add_argument("--frozen", type=int, help="first layers that stay as they are")
     parser.add_argument("--workers", type=int, help="loader processes; 0: in the training process")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
+    parser.add_argument(
+        "--save-minutes", type=float, help="keep the state within an epoch, too, after this time"
+    )
+    parser.add_argument(
+        "--live-minutes", type=float,
+        help="after this time put a read-only copy of it beside it, which Valohai uploads at once",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="go on from the furthest checkpoint in OUTPUT and Valohai's inputs checkpoint and "
+        "_restart, if there is one",
+    )  # fmt: skip
     options = vars(parser.parse_args())
-    minutes = options.pop("budget_minutes", None)
-    train(TrainSettings(**options, budget_s=minutes * 60 if minutes else None))
+    for name in ("budget", "save", "live"):
+        if minutes := options.pop(f"{name}_minutes", None):
+            options[f"{name}_s" if name == "budget" else f"{name}_every_s"] = minutes * 60
+    output: Path = options["output"]
+    options["resume_from"] = (input_folder("checkpoint", output), input_folder("_restart", output))
+    train(TrainSettings(**options))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def figure(jpeg: bytes, caption: str) -> str:
     """A small picture with the text below it."""
     text = html.escape(caption)
     return (
-        f'<figure><img src="{data_uri("image/jpeg", jpeg)}" alt="{text}">'
+        f'<figure title="{text}"><img src="{data_uri("image/jpeg", jpeg)}" alt="{text}">'
         f"<figcaption>{text}</figcaption></figure>"
     )
 

@@ -247,6 +247,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
         self._seed, self._rank, self._ranks = seed, rank, ranks
         self.epoch = 0
         self.mosaic_share = 0.0
+        self.skipped = 0  # batches at the start of the epoch, when a run goes on within it
 
     def __len__(self) -> int:
         return max(1, self._length // (self._batch * self._ranks))
@@ -260,7 +261,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
         mosaic = rng.random(need) < self.mosaic_share
         seeds = rng.integers(2**31, size=need)
         span = self._batch * self._ranks
-        for step, size in enumerate(sizes):
+        for step, size in enumerate(sizes[self.skipped :], self.skipped):
             start = step * span + self._rank * self._batch
             yield [
                 SampleKey(int(order[i]), int(size), bool(mosaic[i]), int(seeds[i]))

@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import distributed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +61,22 @@ def agree(value: float, here: World) -> float:
     shared = torch.tensor([value], dtype=torch.float64, device=here.device)
     distributed.broadcast(shared, 0)
     return float(shared.item())
+
+
+def anyone(flag: bool, here: World) -> bool:
+    """Whether ``flag`` is set on any rank; every rank must ask, and all hear the same."""
+    if here.ranks == 1:
+        return flag
+    shared = torch.tensor([float(flag)], device=here.device)
+    distributed.all_reduce(shared, distributed.ReduceOp.MAX)
+    return bool(shared.item())
+
+
+def shared(value: T, here: World) -> T:
+    """The leader's ``value``, whatever it is, on every rank."""
+    if here.ranks == 1:
+        return value
+    box = [value if here.leads else None]
+    distributed.broadcast_object_list(box, 0, device=here.device)
+    given: T = box[0]  # type: ignore[assignment]  # what the leader put in
+    return given

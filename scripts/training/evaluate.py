@@ -9,7 +9,7 @@ import numpy as np
 
 from training.dataset import CLASSES, Example
 from training.decode import Found
-from training.metrics import average_precision, summary
+from training.metrics import Evaluation, judge, summary
 from training.predict import Maps, detect
 from training.report import progress
 
@@ -33,8 +33,12 @@ def evaluate(examples: Sequence[Example], size_px: int, maps: Maps) -> dict[str,
 
 def figures(examples: Sequence[Example], found: Sequence[Found]) -> dict[str, float]:
     """mAP50 and mAP50-95 of detections, by class."""
-    scores = average_precision([example.boxes for example in examples], found, CLASSES)
-    return summary(scores, MAIN_CLASSES)
+    return summary(judged(examples, found).precision, MAIN_CLASSES)
+
+
+def judged(examples: Sequence[Example], found: Sequence[Found]) -> Evaluation:
+    """Detections against the labels, by class."""
+    return judge([example.boxes for example in examples], found, CLASSES)
 
 
 def invoke_ms(maps: Maps, size_px: int, rounds: int = 60) -> float:

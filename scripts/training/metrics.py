@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -20,15 +21,50 @@ _MOST_DETECTIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Average precision of one class; NaN where the class does not occur."""
+    """Average precision of one class; NaN where the class does not occur.
+
+    Attributes:
+        map50, map50_95: At IoU 0.5, and the mean over 0.5 to 0.95.
+        curve: At IoU 0.5, interpolated precision at the recalls 0, 0.01 … 1; empty where the class
+            does not occur.
+    """
 
     map50: float
     map50_95: float
+    curve: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What became of one class's detections at IoU 0.5, best score first.
+
+    Attributes:
+        hits: ``[D]``, whether a label answers to it.
+        pictures: ``[D]``, index of the picture it is on.
+        labels: ``[P]``, labels of the class on each picture.
+    """
+
+    hits: NDArray[np.bool_]
+    pictures: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Of a model on some pictures, by class name."""
+
+    precision: dict[str, Precision]
+    matches: dict[str, Matches]
 
 
 def average_precision(
     truth: Sequence[Boxes], found: Sequence[Found], classes: Sequence[str]
 ) -> dict[str, Precision]:
+    """`judge`, without what the figures follow from."""
+    return judge(truth, found, classes).precision
+
+
+def judge(truth: Sequence[Boxes], found: Sequence[Found], classes: Sequence[str]) -> Evaluation:
     """Compare detections with labels, picture by picture.
 
     Args:
@@ -38,7 +74,7 @@ def average_precision(
         classes: Names, in order of their numbers.
 
     Returns:
-        Name to precision (101-point interpolation, at most 100 detections a picture).
+        By name, with 101-point interpolation and at most 100 detections a picture.
     """
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
@@ -71,7 +107,7 @@ def average_precision(
                 }
             )
     if not results:
-        return {name: Precision(0.0, 0.0) for name in classes}
+        return _nothing_found(truth, classes)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         labels = COCO()
         labels.dataset = {
@@ -87,11 +123,42 @@ def average_precision(
         evaluation.accumulate()
     # [IoU thresholds, recall, class, area range, detection limit]; -1 where there is no label
     table = evaluation.eval["precision"][:, :, :, 0, -1]
-    scores = {}
+    scores, matches = {}, {}
     for number, name in enumerate(classes):
         values = np.where(table[:, :, number] < 0, np.nan, table[:, :, number])
-        scores[name] = Precision(float(values[0].mean()), float(values.mean()))
-    return scores
+        curve = () if np.isnan(values[0]).any() else tuple(values[0].tolist())
+        scores[name] = Precision(float(values[0].mean()), float(values.mean()), curve)
+        matches[name] = _matches(evaluation, number, len(truth))
+    return Evaluation(scores, matches)
+
+
+def _matches(evaluation: COCOeval, category: int, pictures: int) -> Matches:
+    """Of one class, from pycocotools' own matching: area range "all", IoU 0.5."""
+    wanted = list(evaluation.params.areaRng[0])
+    labels = np.zeros(pictures, np.int64)
+    scores, hits, where = [], [], []
+    for each in evaluation.evalImgs:
+        if each is None or each["category_id"] != category or list(each["aRng"]) != wanted:
+            continue
+        picture = each["image_id"] - 1
+        labels[picture] = int((np.asarray(each["gtIgnore"]) == 0).sum())
+        counted = ~np.asarray(each["dtIgnore"][0], bool)
+        scores.append(np.asarray(each["dtScores"], np.float64)[counted])
+        hits.append(np.asarray(each["dtMatches"][0])[counted] > 0)
+        where.append(np.full(int(counted.sum()), picture, np.int64))
+    if not scores:
+        return Matches(np.zeros(0, bool), np.zeros(0, np.int64), labels)
+    order = np.argsort(-np.concatenate(scores), kind="mergesort")  # as pycocotools sorts
+    return Matches(np.concatenate(hits)[order], np.concatenate(where)[order], labels)
+
+
+def _nothing_found(truth: Sequence[Boxes], classes: Sequence[str]) -> Evaluation:
+    matches = {}
+    for number, name in enumerate(classes):
+        labels = [int((boxes[:, 0] == number).sum()) for boxes in truth]
+        nothing = np.zeros(0, bool), np.zeros(0, np.int64)
+        matches[name] = Matches(*nothing, np.asarray(labels, np.int64))
+    return Evaluation({name: Precision(0.0, 0.0) for name in classes}, matches)
 
 
 def summary(scores: dict[str, Precision], main: Sequence[str]) -> dict[str, float]:

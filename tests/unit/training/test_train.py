@@ -4,44 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from training import checkpoint
-from training.checkpoint import Checkpoint
-from training.dataset import CLASSES, write_boxes
-from training.network import YoloV5s
 from training.train import TrainSettings, train
+
+from tests.unit.training.tiny import STEPS, make
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> TrainSettings:
-    """Four tiny pictures a part, and an untrained network to start from."""
-    rng = np.random.default_rng(0)
-    for part in ("train", "val"):
-        (tmp_path / "data" / "images" / part).mkdir(parents=True)
-        for number in range(4):
-            picture = rng.integers(0, 80, (60, 64, 3), np.uint8)
-            picture[10:40, 20:44] = 250
-            cv2.imwrite(str(tmp_path / "data" / "images" / part / f"{number}.png"), picture)
-            box = np.asarray([[0, 20, 10, 44, 40]], np.float32)
-            write_boxes(tmp_path / "data" / "labels" / part / f"{number}.txt", box, 64, 60)
-    torch.manual_seed(0)
-    weights = YoloV5s(len(CLASSES)).state_dict()
-    start = tmp_path / "start.pt"
-    checkpoint.save(start, Checkpoint(0, 0, 0.0, 0.0, 0, weights, weights, {}))
-    return TrainSettings(
-        data=tmp_path / "data",
-        weights=start,
-        output=tmp_path / "run",
-        epochs=2,
-        batch=2,
-        warmup_steps=1,
-        evaluate_every=1,
-        evaluate_px=64,
-        sizes_px={64: 1.0},
-    )
+    return replace(make(tmp_path), epochs=2)
 
 
 def test_a_run_reports_in_json_lines_and_can_be_resumed(
@@ -54,13 +27,13 @@ def test_a_run_reports_in_json_lines_and_can_be_resumed(
     assert (data["step"], len(data["train_sha256"]), len(data["val_sha256"])) == ("data", 64, 64)
     assert all("head_map50" in line for line in others)
     first = checkpoint.load(settings.output / "last.pt")
-    assert (first.epoch, first.step) == (2, 4)
+    assert (first.epoch, first.step) == (2, 2 * STEPS)
 
     train(replace(settings, epochs=3, resume=True))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["epoch"] for line in lines if "rate" in line] == [3]
     second = checkpoint.load(settings.output / "last.pt")
-    assert (second.epoch, second.step) == (3, 6)
+    assert (second.epoch, second.step) == (3, 3 * STEPS)
     assert second.elapsed_s > first.elapsed_s
     assert not torch.equal(
         first.network["model.0.conv.weight"], second.network["model.0.conv.weight"]
