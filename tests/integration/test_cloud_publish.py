@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from scripts.cloud.errors import ConflictError, ServiceError
 from scripts.cloud.publication import VERSION_PROPERTY, Publication
 from tests.support import planted
 from tests.support.artifactory import Artifactory
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.models import SCENE, write_bundle
 from tests.support.publishing import (
     API_KEY,
@@ -72,14 +75,17 @@ class Publisher:
     def output(self) -> Path:
         return self.folder / "out"
 
+    def command(self, bundle: Path, *arguments: object, url: str = "") -> list[str]:
+        """The step's; ``url`` is of something in front of the stand-in."""
+        command = [sys.executable, "scripts/publish.py", "--bundle", bundle]
+        command += ["--artifactory", f"{url or self.artifactory.url}/artifactory"]
+        return list(map(str, [*command, "--output", self.output, *arguments]))
+
     def run(self, bundle: Path, *arguments: object, **environment: str) -> Any:
         """Runs the step to its end; the token is in the environment unless told otherwise."""
-        command = [sys.executable, "scripts/publish.py", "--bundle", bundle]
-        command += ["--artifactory", f"{self.artifactory.url}/artifactory"]
-        command += ["--output", self.output, *arguments]
         given = environment or {"ARTIFACTORY_TOKEN": TOKEN}
         return subprocess.run(
-            list(map(str, command)), cwd=ROOT, env=planted.environment(**given),
+            self.command(bundle, *arguments), cwd=ROOT, env=planted.environment(**given),
             capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
         )  # fmt: skip
 
@@ -237,6 +243,40 @@ def test_no_secret_is_said_or_written(publisher: Publisher) -> None:
         if publisher.output.is_dir():
             planted.assert_nowhere(secrets, texts={}, folders=[publisher.output])
     planted.assert_nowhere([TOKEN, pem], texts={"what the command saw": spy.read_bytes()})
+
+
+def test_a_step_that_is_killed_after_its_move_is_run_again(
+    publisher: Publisher, artifactory: Artifactory
+) -> None:
+    """At each request of the protocol: test_cloud_publish_faults.py."""
+    made, key = publisher.tiny("b", map50=0.9), ("--key-file", publisher.device.key)
+    assert publisher.run(made, "--version", "1.0", *key).returncode == 0
+    arguments = ("--version", "1.1", *key, "--force")
+    gone = threading.Event()
+    with FaultyProxy(artifactory.url) as proxy:
+
+        def reached(number: int, point: str) -> None:
+            asked = proxy.asked[number]
+            if asked.method == "PUT" and "/models/model.zip;" in asked.target and point == "stored":
+                process.kill()
+                process.wait(TIMEOUT_S)
+                gone.set()
+
+        proxy.reached = reached
+        process = subprocess.Popen(
+            publisher.command(made, *arguments, url=proxy.url),
+            cwd=ROOT, env=planted.environment(ARTIFACTORY_TOKEN=TOKEN), stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert gone.wait(TIMEOUT_S)
+    assert process.returncode == -signal.SIGKILL
+    assert moving(artifactory) == "1.1"
+    again = publisher.run(made, *arguments)
+    assert again.returncode == 0, again.stderr
+    told = json.loads((publisher.output / "publication.json").read_text())
+    assert (told["version"], told["moved"], told["replaced"]) == ("1.1", True, "1.0")
+    assert told["sha256"] == artifactory.items["models/model.zip"].checksums["sha256"]
+    sidecar = json.loads((publisher.output / "model.zip.metadata.json").read_text())
+    assert sidecar["valohai.alias"] == "model-prod"
 
 
 # ------------------------------------------------------------ the protocol by itself
