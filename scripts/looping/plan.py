@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scripts.looping import archives, faulty, photographs
+from scripts.looping.faulty import Fault
 from scripts.looping.photographs import Photograph
 from scripts.looping.valohai import Execution, Order
 
@@ -24,7 +25,6 @@ class Plan:
         captures: section of each device's configuration.
         probation: section of each device's ``update.toml``.
         fault: what the bad model suffers from.
-        damage: does it, to a bundle's folder.
         golden: folders that golden pictures are chosen from; None leaves the bundle's own.
         frames_per_s: of each camera; slow, so that the devices leave the processors to training.
     """
@@ -34,8 +34,7 @@ class Plan:
     next: Mapping[str, Order]
     captures: Mapping[str, Any]
     probation: Mapping[str, Any]
-    fault: str
-    damage: Callable[[Path], None]
+    fault: Fault
     first_done: Mapping[str, Execution] = field(default_factory=dict)
     next_done: Mapping[str, Execution] = field(default_factory=dict)
     golden: Sequence[str] | None = ("packaging/model",)
@@ -109,6 +108,5 @@ def with_training(data: Path, work: Path, size: Size) -> Plan:
             "jpeg_quality": 95,
         },
         probation=PROBATION,
-        fault="its weights are shuffled",
-        damage=faulty.FAULTS["its weights are shuffled"],
+        fault=faulty.DISORDERED,
     )  # fmt: skip

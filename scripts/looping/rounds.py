@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.cloud.report import table
-from scripts.looping import archives, faulty, leaks, services
+from scripts.looping import archives, faulty, leaks, pool, services
 from scripts.looping.agent import Agents
 from scripts.looping.annotator import StandIn, Truth
 from scripts.looping.cameras import HELD_FRAMES, Cameras
@@ -31,7 +31,7 @@ TRAINING, WEEKLY = "continuous-training", "weekly-collection"
 TOO_FEW = 23
 """Exit code of ``jfrog-connect.py``: too few devices succeeded."""
 
-EXPORT_NAME = "label-studio.json"
+EXPORT_NAME, POOL = "label-studio.json", "golden"
 
 
 @dataclass
@@ -139,8 +139,14 @@ class Loop:
 
     def _first_model(self, runner: Runner, cloud: Services) -> Mapping[str, Execution]:
         self._narrator.step("a first model, published")
-        orders = {**self._plan.first, "publish": self._publishing(cloud)}
-        done = runner.pipeline(TRAINING, orders, done=self._plan.first_done, told=self._told)
+        made = runner.pipeline(
+            TRAINING, self._plan.first, done=self._plan.first_done, told=self._told
+        )
+        if "prepare" in made:
+            pool.write(made["prepare"].folder / "tmp/prepared", self._work / POOL)
+        done = runner.pipeline(
+            TRAINING, {"publish": self._publishing(cloud)}, done=made, told=self._told
+        )
         self._result.map50 = (_map50(done["export"].output("metrics.jsonl")), 0.0)
         return done
 
@@ -184,8 +190,10 @@ class Loop:
 
     def _publishing(self, cloud: Services, **parameters: object) -> Order:
         server = f"{cloud.artifactory.url}/artifactory"
-        given = {"artifactory": server, "golden": self._plan.golden, **parameters}
-        return Order(parameters=given)
+        golden = self._plan.golden
+        if golden is not None and (self._work / POOL).exists():
+            golden = [*golden, str(self._work / POOL)]
+        return Order(parameters={"artifactory": server, "golden": golden, **parameters})
 
     def _rollout(self, cloud: Services, **parameters: object) -> Order:
         flow = cloud.flows["update-model"]
@@ -306,11 +314,11 @@ class Loop:
         plan, say = self._plan, self._narrator
         good = json.loads(second["publish"].output("publication.json").read_text())["version"]
         version = f"{good}.1"
-        say.step(f"a bad model is forced through the gate as {version}: {plan.fault}")
-        packed = faulty.spoil(
-            second["export"].output("bundle.tar"), plan.damage, self._work / "spoiled"
+        say.step(f"a bad model is forced through the gate as {version}: {plan.fault.name}")
+        packed, quiet = faulty.spoil(
+            second["export"].output("bundle.tar"), plan.fault, self._work / "spoiled"
         )
-        order = self._publishing(cloud, force=True, golden=None)
+        order = self._publishing(cloud, force=True, golden=[str(quiet)])
         published = runner.step(
             "publish", Order({"bundle": [packed]}, order.parameters, ("--version", version))
         )
