@@ -34,6 +34,10 @@ def main() -> None:
         "--no-golden", action="store_true",
         help="leave the golden pictures to publish.py, which chooses those that the model proves",
     )  # fmt: skip
+    parser.add_argument(
+        "--checkpoint", type=Path,
+        help="that the model was exported from: data, commit and settings go into the provenance",
+    )  # fmt: skip
     parser.add_argument("--provenance", action="append", default=[], metavar="NAME=TEXT")
     parser.add_argument("--output", type=Path, default=output_folder("bundle"))
     options = parser.parse_args()
@@ -49,6 +53,7 @@ def main() -> None:
             output=options.output,
             device_classes=tuple(options.device_class),
             golden=not options.no_golden,
+            checkpoint=options.checkpoint,
         )
     )
     say(step="bundle", version=manifest.version, folder=str(options.output), **manifest.metrics)

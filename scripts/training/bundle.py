@@ -14,11 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training import checkpoint
 from training.anchors import ANCHORS_PX, STRIDES_PX
 from training.card import Card, render
 from training.dataset import CLASSES, DatasetError
 from training.decode import Found, overlaps
 from training.golden import Scene, scenes
+from training.origin import Origin
 from training.predict import Maps, detect, tflite_maps
 from updater.atomic import write_atomically
 from updater.bundle import list_files, verify_folder
@@ -58,6 +60,8 @@ class BundleSettings:
         provenance: Where the model comes from, by name.
         output: Folder of the bundle; made anew.
         device_classes: Kinds of device it is made for; empty: all.
+        checkpoint: That the model was exported from: data, commit and settings of its training go
+            into the provenance.
         golden: Whether golden pictures go into it; without, ``publish.py`` chooses them.
     """
 
@@ -70,6 +74,7 @@ class BundleSettings:
     output: Path
     device_classes: tuple[str, ...] = ()
     golden: bool = True
+    checkpoint: Path | None = None
 
 
 def make_bundle(settings: BundleSettings) -> Manifest:
@@ -86,8 +91,10 @@ def make_bundle(settings: BundleSettings) -> Manifest:
     maps = tflite_maps(settings.model, threads=1)
     shown = scenes() if settings.golden else ()
     golden = tuple(_golden(scene, golden_folder, maps, settings) for scene in shown)
-    metrics = read_figures(settings.figures, settings.model.name, settings.size_px)
-    card = Card(settings.version, settings.size_px, metrics, settings.provenance)
+    metrics, judged_on = read_figures(settings.figures, settings.model.name, settings.size_px)
+    # What the figures are of, told by those who made them: the gate compares it.
+    provenance = {**_made_from(settings.checkpoint), **judged_on, **settings.provenance}
+    card = Card(settings.version, settings.size_px, metrics, provenance)
     write_atomically(settings.output / "MODEL_CARD.md", render(card).encode())
     manifest = Manifest(
         version=settings.version,
@@ -100,31 +107,52 @@ def make_bundle(settings: BundleSettings) -> Manifest:
         golden=golden,
         device_classes=settings.device_classes,
         metrics=metrics,
-        provenance=dict(settings.provenance),
+        provenance=provenance,
     )
     write_atomically(settings.output / MANIFEST_NAME, to_template(manifest))
     return verify_folder(settings.output)
 
 
-def read_figures(path: Path, model: str, size_px: int) -> dict[str, float]:
+def read_figures(path: Path, model: str, size_px: int) -> tuple[dict[str, float], dict[str, str]]:
     """The figures of one model and size among the JSON lines of evaluation.
 
+    Returns:
+        Figures by name, and the identity of the pictures that they are of.
+
     Raises:
-        DatasetError: If there is none.
+        DatasetError: If there is none, or not of every class.
     """
     for line in path.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        if (entry.get("step"), entry.get("model"), entry.get("size_px")) == (
+        if (entry.get("step"), entry.get("model"), entry.get("size_px")) != (
             "evaluate",
             model,
             size_px,
         ):
-            return {f"val/{k}": float(v) for k, v in entry.items() if "map50" in k}
+            continue
+        figures = {f"val/{name}": value for name, value in entry.items() if "map50" in name}
+        if unknown := [name for name, value in figures.items() if value is None]:
+            raise DatasetError(
+                f"no figure for {', '.join(unknown)}",
+                where=str(path),
+                hint="The pictures that it was judged on show none of that class",
+            )
+        identity = {name: str(text) for name, text in entry.items() if name.endswith("_sha256")}
+        return {name: float(value) for name, value in figures.items()}, identity
     raise DatasetError(
         f"no figures of {model} at {size_px} px",
         where=str(path),
         hint="Append what scripts/evaluate.py prints for it",
     )
+
+
+def _made_from(path: Path | None) -> dict[str, str]:
+    """Of a checkpoint; nothing from one that does not tell."""
+    if path is None:
+        return {}
+    state = checkpoint.load(path)
+    origin = Origin.from_plain(state.origin)
+    return {**origin.facts(), "epoch": str(state.epoch)} if origin else {}
 
 
 def _golden(scene: Scene, folder: Path, maps: Maps, settings: BundleSettings) -> GoldenPicture:

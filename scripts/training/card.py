@@ -52,7 +52,7 @@ head maps.
 
 ## Figures
 
-On 105 photographs that training never saw, this very int8 file, input {size} px, letterboxed
+On photographs that training never saw, this very int8 file, input {size} px, letterboxed
 (pycocotools, 101 points, at most 100 detections a picture):
 
 | class | mAP50 | mAP50-95 |
@@ -76,7 +76,7 @@ data. The golden pictures are made from scikit-image's `astronaut` (NASA, public
 
 ## Limits
 
-- Trained on 490 photographs, most of them of East Asian building sites by day, at most 416 px
+- Trained on photographs of building sites, most of them East Asian, by day and at most 416 px
   long. Night, rain, infrared cameras, fish-eye lenses and other kinds of hats are not covered.
 - The bare heads in training are mostly short-haired and dark; long and light hair was drawn into
   them. It is found far more often for that, but single large heads of unusual shape are still

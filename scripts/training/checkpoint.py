@@ -25,8 +25,6 @@ from training.network import YoloV5s
 from updater.atomic import fsync_folder
 from updater.errors import SitewatchError, StorageError
 
-LAST_NAME: Final = "last.pt"
-BEST_NAME: Final = "best.pt"
 _READ_ONLY: Final = 0o444
 #: What torch raises on files that are cut, of another kind, or hold something else.
 _DAMAGE: Final = (

@@ -46,7 +46,6 @@ class Origin:
         """As a manifest's provenance and a file's properties have it."""
         found = {
             "dataset_version": self.data.version,
-            "train_sha256": self.data.train_sha256,
             "val_sha256": self.data.val_sha256,
             "pictures": f"{self.data.train_pictures} to train, {self.data.val_pictures} to judge",
             "commit": self.commit,

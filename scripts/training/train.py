@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from training import checkpoint
 from training.augment import AugmentSettings
-from training.checkpoint import BEST_NAME, LAST_NAME, Checkpoint, CheckpointError, to_network
+from training.checkpoint import Checkpoint, CheckpointError, to_network
 from training.dataset import (
     CLASSES,
     Batch,
@@ -29,23 +28,25 @@ from training.dataset import (
 from training.decode import Picture
 from training.distributed import World, agree, anyone, shared, world
 from training.ema import WeightAverage
-from training.evaluate import evaluate, find_all, judged
+from training.evaluate import MAIN_CLASSES, evaluate, find_all, judged
 from training.identity import identify
 from training.interruption import Interruption, PreemptedError, heeded, leave_to_parent
 from training.loss import DetectionLoss
+from training.metrics import summary
 from training.model_report import REPORT_NAME, ModelReport, write_report
-from training.network import YoloV5s, read_weights, transfer_head
 from training.origin import Origin, origin_of
 from training.predict import Floats, Maps, torch_maps
 from training.report import progress, say
 from training.schedule import Schedule
 from training.settings import TrainSettings
+from training.sidecar import describe
+from training.start import initial_network, make_optimizer
 from updater.errors import SitewatchError
 
 __all__ = ["TrainSettings", "TrainingError", "train"]
 
-#: Rows of the published COCO head that the classes continue (COCO 0 is person).
-_COCO_ROWS: list[int | None] = [None, None, 0]
+LAST_NAME = "last.pt"
+BEST_NAME = "best.pt"
 
 #: What a run cannot change on its way: an epoch's batches follow from these.
 _FIXED = ("batch", "seed")
@@ -100,11 +101,11 @@ class _Run:
             rank=here.rank,
             ranks=here.ranks,
         )
-        network = _initial(settings.weights).to(here.device).channels_last()
+        network = initial_network(settings.weights).to(here.device).channels_last()
         network.model[: settings.frozen].requires_grad_(False)
         self._network = network
         self._average = WeightAverage(network)
-        self._optimizer = _optimizer(network, settings)
+        self._optimizer = make_optimizer(network, settings)
         self._loss = DetectionLoss(network.head.anchors, len(CLASSES)).to(here.device)
         self._schedule = Schedule(
             settings.rate,
@@ -168,7 +169,11 @@ class _Run:
             facts={**self._origin.facts(), "epoch": str(self._best_epoch)},
             history=self._history,
         )
-        write_report(report, self._settings.output / REPORT_NAME)
+        output = self._settings.output
+        write_report(report, output / REPORT_NAME)
+        figures = summary(report.evaluation.precision, MAIN_CLASSES)
+        describe(output / BEST_NAME, tags=["model"], properties={**report.facts, **figures})
+        describe(output / LAST_NAME, tags=["checkpoint"], properties=self._origin.facts())
 
     def _batches(self, module: nn.Module) -> None:
         """The batches that are left of the epoch under way."""
@@ -384,27 +389,3 @@ class _Run:
     def _progress(self) -> float:
         """Progress by the leader's clock, so that all ranks stop after the same epoch."""
         return agree(self._schedule.progress(self._step, self._elapsed_s()), self._here)
-
-
-def _initial(weights: Path) -> YoloV5s:
-    """The network to start from: the COCO weights with a new head, or a checkpoint's average."""
-    network = YoloV5s(len(CLASSES))
-    if weights.suffix == ".pt":
-        network.load_state_dict(checkpoint.load(weights).average)
-    else:
-        network.load_state_dict(transfer_head(read_weights(weights), _COCO_ROWS))
-    return network
-
-
-def _optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW; convolution weights decay, biases and batch norm do not."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
-    return torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=settings.rate,
-        betas=(0.9, 0.99),
-    )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts.cloud import secrets
 from tests.support import pipeline
@@ -22,6 +23,7 @@ EDGES = [
     for edge in one["edges"]
 ]  # fmt: skip
 AMAZON = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+AGENT = ("VH_DOCKER_NETWORK",)  # what Valohai's agent is told; no secrets
 TYPES = {"int": "integer", "float": "float", "_seconds": ("integer", "float"), "_share": "float"}
 
 
@@ -172,10 +174,42 @@ def test_every_input_has_a_source(pipe: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_secrets_are_named_and_have_no_value(step: str) -> None:
     for one in STEPS[step].get("environment-variables", []):
+        if one["name"] in AGENT:
+            continue
         assert one["name"] in (*secrets.VARIABLES, *AMAZON)
         assert "default" not in one
     options = {f"--{name}" for name in parameters(step)}
     assert not {option for option in options if re.search("token|secret|password|key-file", option)}
+
+
+def test_training_goes_on_where_it_was_cut_short() -> None:
+    """Valohai brings the outputs of the run before as an input, by hand or by itself."""
+    (call,) = [call for call in calls(STEPS["train"]) if call.script == "scripts/train.py"]
+    assert "--resume" in call.options
+    assert inputs("train")["checkpoint"]["optional"]
+    for name in ("checkpoint", "_restart"):
+        assert f'input_folder("{name}"' in pipeline.source_of(call.script)
+
+
+def test_training_on_several_machines_takes_the_place_of_its_node() -> None:
+    lint = pytest.importorskip("valohai_yaml.lint")
+    document = yaml.safe_load((ROOT / "valohai.yaml").read_text())
+    (task,) = [entry["task"] for entry in document if "task" in entry]
+    assert (task["type"], task["step"]) == ("distributed", "train")
+    assert task["on-child-error"] == "stop-all-and-error"  # one member gone, and all would wait
+    variables = {one["name"]: one for one in STEPS["train"]["environment-variables"]}
+    assert variables["VH_DOCKER_NETWORK"]["default"] == "host"
+    (pipe,) = [
+        entry["pipeline"] for entry in document
+        if entry.get("pipeline", {}).get("name") == "continuous-training"
+    ]  # fmt: skip
+    place = [node["name"] for node in pipe["nodes"]].index("train")
+    pipe["nodes"][place] = {
+        "name": "train", "type": "task", "task": task["name"], "on-error": "stop-all"
+    }  # fmt: skip
+    assert list(lint.lint(yaml.safe_dump(document)).messages) == []
+    pipe["nodes"][place]["task"] = "train-elsewhere"
+    assert list(lint.lint(yaml.safe_dump(document)).messages)
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,13 @@ def test_figures_are_those_of_model_and_size(tmp_path: Path) -> None:
     path = tmp_path / "figures.jsonl"
     lines = [
         {"step": "evaluate", "model": "a.tflite", "size_px": 320, "map50": 0.1},
-        {"step": "evaluate", "model": "a.tflite", "size_px": 416, "map50": 0.2},
+        {"step": "evaluate", "model": "a.tflite", "size_px": 416, "map50": 0.2, "val_sha256": "ab"},
+        {"step": "evaluate", "model": "c.tflite", "size_px": 416, "map50": 0.2, "head_map50": None},
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines))
-    assert read_figures(path, "a.tflite", 416) == {"val/map50": 0.2}
+    assert read_figures(path, "a.tflite", 416) == ({"val/map50": 0.2}, {"val_sha256": "ab"})
+    with pytest.raises(DatasetError, match="no figure for val/head_map50"):
+        read_figures(path, "c.tflite", 416)
     with pytest.raises(DatasetError, match="no figures"):
         read_figures(path, "b.tflite", 416)
 
