@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from training import command
 from training.places import input_folder, output_folder, shared_data
+from training.report import say
 
 from scripts.selection import results
 from scripts.selection.table import report
@@ -47,20 +49,29 @@ def main() -> None:
     parser.add_argument("--start-epochs", type=int)
     parser.add_argument("--steps", type=int, help="of each training that goes on")
     parser.add_argument("--jobs", type=int, help="trainings at a time, one thread each")
-    parser.add_argument("--report", action="store_true", help="only print what is known")
+    parser.add_argument("--report", action="store_true", help="only print the tables")
+    parser.add_argument(
+        "--resample", action="store_true", help="only print bootstrap intervals over val (--work)"
+    )
     options = vars(parser.parse_args())
     seeds, bounds = options.pop("seeds"), options.pop("bounds", False)
+    only_resample = options.pop("resample", False)
     if options.pop("report", False):
         print(report(results.read(options["results"])))
         return
     # Read when torch is loaded, here and in the trainings' processes: one thread each, and none
     # that spins while it waits, is fastest where several trainings share the cores.
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    from training.experiment import Experiment, run  # noqa: PLC0415
+    from training.experiment import Experiment, resampled, run  # noqa: PLC0415
 
     if "counts" in options:
         options["counts"] = tuple(options["counts"])
-    run(Experiment(**options), seeds, bounds=bounds)
+    experiment = Experiment(**options)
+    if only_resample:
+        for (arm, pictures), span in resampled(experiment).items():
+            say(step="resample", arm=arm, pictures=pictures, **asdict(span))
+    else:
+        run(experiment, seeds, bounds=bounds)
 
 
 if __name__ == "__main__":

@@ -22,18 +22,28 @@ import numpy as np
 import torch
 
 from scripts.labelling.dataset import link
-from scripts.selection import results, stream
+from scripts.selection import resample, results, stream
+from scripts.selection.interval import Interval
+from scripts.selection.resample import bootstrap
 from scripts.selection.results import ALL, DEVICE, MORE_STEPS, RANDOM, START, Result, Trial
 from scripts.selection.stream import Eye, OnceSeen
 from training.checkpoint import load_network
-from training.dataset import CLASSES, DatasetError, load_examples, picture_paths, read_boxes
-from training.evaluate import figures, find_all
+from training.dataset import (
+    CLASSES,
+    DatasetError,
+    Example,
+    load_examples,
+    picture_paths,
+    read_boxes,
+)
+from training.evaluate import MAIN_CLASSES, figures, find_all
 from training.floatruntime import device_detector
 from training.predict import torch_maps
 from training.report import say
 from training.train import TrainSettings, train
 
 _LAST: Final = "last.pt"
+_FOUND: Final = "found.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,56 @@ def run(experiment: Experiment, seeds: Sequence[int], *, bounds: bool = False) -
             _do(experiment, tasks, pool)
 
 
+def resampled(experiment: Experiment, *, draws: int = 1000) -> dict[tuple[str, int], Interval]:
+    """Differences in mAP50 (mean of helmet and head) to chance, by bootstrap over ``val``.
+
+    Needs the detections that the trials left in the work folder.
+
+    Returns:
+        Arm and number of pictures to the mean difference over the seeds, and its interval.
+    """
+    examples = load_examples(experiment.data, "val")
+    known = {each.trial for each in results.read(experiment.results)}
+    spans = {}
+    for arm, pictures in sorted({(t.arm, t.pictures) for t in known if t.pictures > 0}):
+        seeds = [
+            t.seed
+            for t in sorted(known)
+            if (t.arm, t.pictures) == (arm, pictures) and Trial(t.seed, RANDOM, pictures) in known
+        ]
+        if arm != RANDOM and seeds:
+            first, second = (
+                [
+                    each
+                    for seed in seeds
+                    for each in _matched(experiment, Trial(seed, which, pictures), examples)
+                ]
+                for which in (arm, RANDOM)
+            )
+            spans[arm, pictures] = bootstrap(first, second, draws=draws)
+    return spans
+
+
+def _matched(
+    experiment: Experiment, trial: Trial, examples: Sequence[Example]
+) -> list[resample.Matched]:
+    """A trial's detections of each main class, matched with the labels."""
+    with np.load(_folder(experiment, trial) / _FOUND, allow_pickle=False) as found:
+        pictures, boxes = found["picture"], found["boxes"]
+        scores, classes = found["scores"], found["classes"]
+    matched = []
+    for label in (CLASSES.index(name) for name in MAIN_CLASSES):
+        rows = [(pictures == number) & (classes == label) for number in range(len(examples))]
+        matched.append(
+            resample.match(
+                [each.boxes[each.boxes[:, 0] == label][:, 1:] for each in examples],
+                [boxes[row] for row in rows],
+                [scores[row] for row in rows],
+            )
+        )
+    return matched
+
+
 def _going_on(
     experiment: Experiment, trial: Trial, known: Sequence[str], pool: Sequence[Path]
 ) -> _Task:
@@ -255,7 +315,7 @@ def _train_and_evaluate(experiment: Experiment, task: _Task) -> Result:
         train(settings)
     found = find_all(examples, experiment.size_px, torch_maps(load_network(folder / _LAST)))
     np.savez_compressed(
-        folder / "found.npz",
+        folder / _FOUND,
         picture=np.repeat(np.arange(len(found)), [len(each) for each in found]),
         boxes=np.concatenate([each.boxes for each in found]),
         scores=np.concatenate([each.scores for each in found]),
