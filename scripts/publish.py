@@ -127,7 +127,8 @@ def judged(given: argparse.Namespace, manifest: Manifest, *, first: bool) -> Ver
             )
         if given.metrics is None:
             where = str(given.bundle / MANIFEST_NAME)
-            candidate = gate.figures(manifest.metrics, where=where)
+            told = {**manifest.metrics, **gate.of_pictures(manifest.provenance)}
+            candidate = gate.figures(told, where=where)
         else:
             candidate = gate.read_figures(given.metrics)
         verdict = gate.compare(

@@ -111,9 +111,9 @@ def read_figures(path: Path) -> Figures:
         raise UsageError("cannot be read as text", where=str(path)) from error
     found = None
     for document in _documents(text):
-        inner = document.get("metrics", document)
+        inner, told = document.get("metrics", document), document.get("provenance")
         if isinstance(inner, dict) and {MEAN_KEY, PART + MEAN_KEY} & inner.keys():
-            found = {**document, **inner}
+            found = {**document, **inner, **of_pictures(told if isinstance(told, dict) else {})}
     if found is None:
         raise GateError(f"holds no {MEAN_KEY}", where=str(path))
     return figures(found, where=str(path))
@@ -138,6 +138,14 @@ def figures(raw: Mapping[str, object], *, where: str) -> Figures:
         raise GateError(f"holds no {MEAN_KEY}", where=where)
     identity = {key: str(raw[key]) for key in IDENTITY_KEYS if raw.get(key)}
     return Figures(values, identity, where)
+
+
+def of_pictures(provenance: Mapping[str, object]) -> dict[str, object]:
+    """Which pictures a manifest's figures are of.
+
+    Not ``dataset_version``: there it is of what the model was trained on, too.
+    """
+    return {key: provenance[key] for key in ("val_sha256",) if key in provenance}
 
 
 def _documents(text: str) -> list[dict[str, object]]:

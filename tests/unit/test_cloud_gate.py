@@ -51,6 +51,14 @@ def test_figures_of_other_pictures_are_not_compared() -> None:
     assert compare(new, Figures({"map50": 0.8}, {}, "old.json"), RULE).better
 
 
+def test_a_manifest_says_which_pictures_its_figures_are_of(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    # Trained on other data than production, and judged on the same: that can be compared.
+    provenance = {"val_sha256": "a", "dataset_version": "1"}
+    path.write_text(json.dumps({"metrics": {"val/map50": 0.9}, "provenance": provenance}))
+    assert read_figures(path).identity == {"val_sha256": "a"}
+
+
 def test_a_class_that_production_has_must_be_judged() -> None:
     with pytest.raises(GateError, match="head_map50 is missing"):
         compare(of(0.9), of(0.8, head_map50=0.8), RULE)
