@@ -149,7 +149,7 @@ class _Run:
             done = self._progress()
             figures = self._judge(final=done >= 1.0)
             self._complete_epoch(done, time.monotonic() - began, figures)
-        if self._here.leads:
+        if self._here.leads and self._best_average:  # checkpoints of before had none
             self._report()
 
     def _report(self) -> None:
