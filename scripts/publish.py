@@ -15,7 +15,7 @@ from scripts.cloud import assemble, gate, options, report, secrets, signing
 from scripts.cloud.errors import GateError
 from scripts.cloud.gate import GateRule, Verdict
 from scripts.cloud.golden import MOST_PICTURES
-from scripts.cloud.publication import Place, Publication
+from scripts.cloud.publication import Place, Publication, replaces_nothing
 from scripts.cloud.signing import KeySource
 from scripts.training.command import run
 from scripts.training.places import input_folder, output_folder
@@ -80,7 +80,7 @@ def main() -> None:
         folder = Path(temporary) / "bundle"
         manifest = assemble.assemble(given.bundle, given.golden, folder, most=given.most_golden)
         version = given.version or manifest.version
-        first = server.find(place.moving) is None
+        first = replaces_nothing(server.find(place.moving), version)
         verdict = judged(given, manifest, first=first)
         assemble.prove(folder)
         given.output.mkdir(parents=True, exist_ok=True)

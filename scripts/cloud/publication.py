@@ -248,3 +248,16 @@ class Publication:
 def _same(one: Item | None, other: Item | None) -> bool:
     """Whether a name leads to the same content."""
     return one is other if one is None or other is None else one.holds(other)
+
+
+def replaces_nothing(moving: Item | None, version: str) -> bool:
+    """Whether no other version is in production: none at all, or this one, by a run cut short.
+
+    Args:
+        moving: what the moving name leads to.
+        version: to be published.
+    """
+    if moving is None:
+        return True
+    told = moving.properties
+    return told.get(VERSION_PROPERTY) == version and PREVIOUS_PROPERTY not in told

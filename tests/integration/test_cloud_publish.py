@@ -245,13 +245,18 @@ def test_no_secret_is_said_or_written(publisher: Publisher) -> None:
     planted.assert_nowhere([TOKEN, pem], texts={"what the command saw": spy.read_bytes()})
 
 
+@pytest.mark.parametrize("before", ["", "1.0"])
 def test_a_step_that_is_killed_after_its_move_is_run_again(
-    publisher: Publisher, artifactory: Artifactory
+    publisher: Publisher, artifactory: Artifactory, before: str
 ) -> None:
     """At each request of the protocol: test_cloud_publish_faults.py."""
     made, key = publisher.tiny("b", map50=0.9), ("--key-file", publisher.device.key)
-    assert publisher.run(made, "--version", "1.0", *key).returncode == 0
-    arguments = ("--version", "1.1", *key, "--force")
+    arguments: tuple[object, ...] = ("--version", "1.1", *key)
+    if before:
+        assert publisher.run(made, "--version", before, *key).returncode == 0
+        better = publisher.tiny("better", map50=0.91)
+        arguments = (*arguments, "--production", made / "manifest.json")
+        made = better
     gone = threading.Event()
     with FaultyProxy(artifactory.url) as proxy:
 
@@ -273,7 +278,7 @@ def test_a_step_that_is_killed_after_its_move_is_run_again(
     again = publisher.run(made, *arguments)
     assert again.returncode == 0, again.stderr
     told = json.loads((publisher.output / "publication.json").read_text())
-    assert (told["version"], told["moved"], told["replaced"]) == ("1.1", True, "1.0")
+    assert (told["version"], told["moved"], told["replaced"]) == ("1.1", True, before)
     assert told["sha256"] == artifactory.items["models/model.zip"].checksums["sha256"]
     sidecar = json.loads((publisher.output / "model.zip.metadata.json").read_text())
     assert sidecar["valohai.alias"] == "model-prod"
