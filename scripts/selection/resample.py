@@ -7,6 +7,7 @@ done once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -100,14 +101,13 @@ def bootstrap(
     number = len(first[0].labels)
 
     def difference(weights: Floats) -> float:
-        return float(
-            np.nanmean(
-                [
-                    average_precision(a, weights) - average_precision(b, weights)
-                    for a, b in zip(first, second, strict=True)
-                ]
-            )
-        )
+        """NaN where a draw shows no label of any of them."""
+        found = [
+            average_precision(a, weights) - average_precision(b, weights)
+            for a, b in zip(first, second, strict=True)
+        ]
+        told = [each for each in found if not math.isnan(each)]
+        return float(np.mean(told)) if told else math.nan
 
     chance = np.random.default_rng(seed)
     drawn = [
@@ -116,7 +116,8 @@ def bootstrap(
         )
         for _ in range(draws)
     ]
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    told = [each for each in drawn if not math.isnan(each)]
+    low, high = np.quantile(told, [0.025, 0.975]).tolist() if told else (math.nan, math.nan)
     return Interval(difference(np.ones(number)), low, high)
 
 

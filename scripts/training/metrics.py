@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from scripts.selection.resample import Matched
 from training.dataset import IGNORE, Boxes
 from training.decode import Found
 
@@ -35,26 +35,11 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
-    """What became of one class's detections at IoU 0.5, best score first.
-
-    Attributes:
-        hits: ``[D]``, whether a label answers to it.
-        pictures: ``[D]``, index of the picture it is on.
-        labels: ``[P]``, labels of the class on each picture.
-    """
-
-    hits: NDArray[np.bool_]
-    pictures: NDArray[np.int64]
-    labels: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Of a model on some pictures, by class name."""
+    """Of a model on some pictures, by class name; ``matched`` at IoU 0.5."""
 
     precision: dict[str, Precision]
-    matches: dict[str, Matches]
+    matched: dict[str, Matched]
 
 
 def average_precision(
@@ -123,16 +108,16 @@ def judge(truth: Sequence[Boxes], found: Sequence[Found], classes: Sequence[str]
         evaluation.accumulate()
     # [IoU thresholds, recall, class, area range, detection limit]; -1 where there is no label
     table = evaluation.eval["precision"][:, :, :, 0, -1]
-    scores, matches = {}, {}
+    scores, matched = {}, {}
     for number, name in enumerate(classes):
         values = np.where(table[:, :, number] < 0, np.nan, table[:, :, number])
         curve = () if np.isnan(values[0]).any() else tuple(values[0].tolist())
         scores[name] = Precision(float(values[0].mean()), float(values.mean()), curve)
-        matches[name] = _matches(evaluation, number, len(truth))
-    return Evaluation(scores, matches)
+        matched[name] = _matched(evaluation, number, len(truth))
+    return Evaluation(scores, matched)
 
 
-def _matches(evaluation: COCOeval, category: int, pictures: int) -> Matches:
+def _matched(evaluation: COCOeval, category: int, pictures: int) -> Matched:
     """Of one class, from pycocotools' own matching: area range "all", IoU 0.5."""
     wanted = list(evaluation.params.areaRng[0])
     labels = np.zeros(pictures, np.int64)
@@ -147,18 +132,18 @@ def _matches(evaluation: COCOeval, category: int, pictures: int) -> Matches:
         hits.append(np.asarray(each["dtMatches"][0])[counted] > 0)
         where.append(np.full(int(counted.sum()), picture, np.int64))
     if not scores:
-        return Matches(np.zeros(0, bool), np.zeros(0, np.int64), labels)
+        return Matched(np.zeros(0, np.int64), np.zeros(0, bool), labels)
     order = np.argsort(-np.concatenate(scores), kind="mergesort")  # as pycocotools sorts
-    return Matches(np.concatenate(hits)[order], np.concatenate(where)[order], labels)
+    return Matched(np.concatenate(where)[order], np.concatenate(hits)[order], labels)
 
 
 def _nothing_found(truth: Sequence[Boxes], classes: Sequence[str]) -> Evaluation:
-    matches = {}
+    matched = {}
     for number, name in enumerate(classes):
         labels = [int((boxes[:, 0] == number).sum()) for boxes in truth]
-        nothing = np.zeros(0, bool), np.zeros(0, np.int64)
-        matches[name] = Matches(*nothing, np.asarray(labels, np.int64))
-    return Evaluation({name: Precision(0.0, 0.0) for name in classes}, matches)
+        nothing = np.zeros(0, np.int64), np.zeros(0, bool)
+        matched[name] = Matched(*nothing, np.asarray(labels, np.int64))
+    return Evaluation({name: Precision(0.0, 0.0) for name in classes}, matched)
 
 
 def summary(scores: dict[str, Precision], main: Sequence[str]) -> dict[str, float]:

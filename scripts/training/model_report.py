@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,8 +108,12 @@ def render(report: ModelReport) -> str:
 def _figures(evaluation: Evaluation) -> Iterable[Row]:
     flat = summary(evaluation.precision, MAIN_CLASSES)
     for name in CLASSES:
-        yield name, f"{flat[f'{name}_map50']:.3f}", f"{flat[f'{name}_map50_95']:.3f}"
-    yield _MEAN, f"{flat['map50']:.3f}", f"{flat['map50_95']:.3f}"
+        yield name, _number(flat[f"{name}_map50"]), _number(flat[f"{name}_map50_95"])
+    yield _MEAN, _number(flat["map50"]), _number(flat["map50_95"])
+
+
+def _number(value: float, form: str = ".3f") -> str:
+    return format(value, form) if math.isfinite(value) else "not known"
 
 
 def _comparison(changes: Sequence[Change]) -> list[str]:
@@ -117,10 +122,10 @@ def _comparison(changes: Sequence[Change]) -> list[str]:
     rows = [
         (
             each.name if each.name in CLASSES else _MEAN,
-            f"{each.old:.3f}",
-            f"{each.new:.3f}",
-            f"{each.gain:+.3f}",
-            f"{each.low:+.3f} to {each.high:+.3f}",
+            _number(each.old),
+            _number(each.new),
+            _number(each.gain, "+.3f"),
+            f"{_number(each.low, '+.3f')} to {_number(each.high, '+.3f')}",
         )
         for each in changes
     ]

@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from training.comparison import MEAN, compare, precision50
+from training.comparison import MEAN, compare
 from training.dataset import CLASSES
 from training.decode import Found
 from training.metrics import Evaluation, judge
+
+from scripts.selection.resample import average_precision
 
 MAIN = ("helmet", "head")
 
@@ -32,23 +34,21 @@ def world(seed: int, pictures: int, recall: float, noise: int) -> Evaluation:
     return judge(truth, seen, CLASSES)
 
 
-def test_drawing_every_picture_once_gives_pycocotools_own_figure() -> None:
+def test_matches_are_those_that_pycocotools_figures_follow_from() -> None:
     evaluation = world(1, pictures=30, recall=0.8, noise=3)
-    once = np.ones((1, 30), np.int64)
     for name in CLASSES:
-        (value,) = precision50(evaluation.matches[name], once)
-        assert value == pytest.approx(evaluation.precision[name].map50, abs=1e-9)
-        assert np.mean(evaluation.precision[name].curve) == pytest.approx(value)
+        precision = evaluation.precision[name]
+        again = average_precision(evaluation.matched[name], np.ones(30))
+        assert again == pytest.approx(precision.map50, abs=1e-9)
+        assert np.mean(precision.curve) == pytest.approx(precision.map50)
 
 
-def test_drawing_a_picture_twice_is_having_it_twice() -> None:
-    evaluation = world(1, pictures=4, recall=0.8, noise=3)
-    counts = np.asarray([[2, 0, 1, 1]])
-    (drawn,) = precision50(evaluation.matches["head"], counts)
-    assert 0 <= drawn <= 1
-    # A draw without any label of a class tells nothing of it.
-    empty = np.zeros((1, 4), np.int64)
-    assert math.isnan(precision50(evaluation.matches["head"], empty)[0])
+def test_what_is_forgiven_is_no_match_and_no_false_alarm() -> None:
+    labels = np.asarray([[2, 10, 10, 50, 90], [-1, 200, 10, 240, 90]], np.float32)
+    boxes = labels[:, 1:].copy()
+    seen = Found(boxes, np.asarray([0.5, 0.9], np.float32), np.asarray([2, 2]))
+    person = judge([labels], [seen], CLASSES).matched["person"]
+    assert (person.hits.tolist(), person.labels.tolist()) == ([True], [1])
 
 
 def test_a_model_against_itself_has_not_changed_at_all() -> None:
@@ -78,5 +78,15 @@ def test_a_model_that_finds_nothing_scores_zero() -> None:
     nothing = Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
     truth = [np.asarray([[0, 1, 1, 9, 9]], np.float32)]
     evaluation = judge(truth, [nothing], CLASSES)
-    assert evaluation.matches["helmet"].labels.tolist() == [1]
-    assert precision50(evaluation.matches["helmet"], np.ones((1, 1), np.int64))[0] == 0.0
+    assert evaluation.matched["helmet"].labels.tolist() == [1]
+    assert average_precision(evaluation.matched["helmet"], np.ones(1)) == 0.0
+
+
+def test_a_class_that_no_picture_shows_has_no_interval() -> None:
+    labels = [np.asarray([[0, 1, 1, 40, 40]], np.float32)]
+    seen = [Found(labels[0][:, 1:], np.asarray([0.9], np.float32), np.asarray([0]))]
+    evaluation = judge(labels, seen, CLASSES)
+    changes = {each.name: each for each in compare(evaluation, evaluation, CLASSES, MAIN)}
+    assert math.isnan(changes["head"].low)
+    assert math.isnan(changes["head"].new)
+    assert changes["helmet"].high == 0.0

@@ -107,6 +107,13 @@ def test_a_comparison_tells_old_new_and_interval(report: ModelReport) -> None:
     text = render(replace(report, production=evaluation, changes=changes))
     assert "Against the model in production" in text
     assert "+0.000 to +0.000" in text
+    # Without any label of a class nothing is known of it, and the page says so.
+    none = judged([replace(each, boxes=each.boxes[:0]) for each in EXAMPLES], FOUND)
+    text = render(
+        replace(report, evaluation=none, changes=compare(none, none, CLASSES, MAIN_CLASSES))
+    )
+    assert "not known to not known" in text
+    assert not re.search(r">[+-]?nan", text)
 
 
 def test_it_stays_small_however_many_errors_there_are(report: ModelReport) -> None:
