@@ -29,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     add("--devices", type=int, default=usual.devices, help="default: %(default)s")
     add("--start", type=int, default=usual.start, help="photographs of the first model")
     add("--each", type=int, default=usual.each, help="photographs that each camera shows")
-    add("--epochs", type=int, default=usual.first_epochs, help="of each training")
+    add("--epochs", type=int, default=usual.first_epochs, help="of the first training")
+    add("--more-epochs", type=int, default=usual.next_epochs, help="of the second")
     add("--keep", action="store_true", help="leave the working folder, also when all went well")
     return made
 
@@ -47,7 +48,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     size = Size(
         devices=given.devices, start=given.start, each=given.each,
-        first_epochs=given.epochs, next_epochs=given.epochs,
+        first_epochs=given.epochs, next_epochs=given.more_epochs,
     )  # fmt: skip
     # Not below a home folder: the updater gives up root's rights, and must reach its files.
     work = Path(tempfile.mkdtemp(prefix="sitewatch-loop-", dir="/var/tmp"))

@@ -53,6 +53,7 @@ class Size:
     Attributes:
         devices: cameras.
         start: photographs that the first model is made of.
+        judged: photographs of ``val`` that both models are judged on.
         each: that each camera shows.
         kept: pictures that a device keeps: the best of what it saw.
         first_epochs, next_epochs: of training.
@@ -60,10 +61,11 @@ class Size:
 
     devices: int = 5
     start: int = 120
+    judged: int = 60
     each: int = 36
     kept: int = 24
-    first_epochs: int = 6
-    next_epochs: int = 6
+    first_epochs: int = 8
+    next_epochs: int = 4
 
 
 WEIGHTS = "weights/yolov5s_v6.0_coco.npz"
@@ -84,7 +86,7 @@ def with_training(data: Path, work: Path, size: Size) -> Plan:
     dealt = photographs.deal(photographs.read(source, "train"), size.start, size.devices, size.each)
     start = work / "hardhat"
     photographs.write_set(dealt.start, "train", source, start)
-    photographs.write_set(photographs.read(source, "val"), "val", source, start)
+    photographs.write_set(photographs.read(source, "val")[: size.judged], "val", source, start)
     packed = archives.pack(start, work / "hardhat.tar")
     weights = {"weights": [data / WEIGHTS]}
 

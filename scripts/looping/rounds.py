@@ -172,6 +172,10 @@ class Loop:
             grown = first["prepare"].output("prepared.tar")
             dataset = archives.renamed(grown, "hardhat", self._work / "grown")
             orders["prepare"] = _with_input(orders["prepare"], "dataset", dataset)
+        if "train" in orders:
+            # Training goes on from the first model: minutes would not do from COCO's weights.
+            weights = str(first["train"].output("best.pt"))
+            orders["train"] = replace(orders["train"], arguments=("--weights", weights))
         if "export" in orders:
             production = first["publish"].output("model.zip")
             orders["export"] = _with_input(orders["export"], "production", production)
