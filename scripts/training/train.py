@@ -301,14 +301,15 @@ class _Run:
             self._live = time.monotonic()
 
     def _write_best(self) -> None:
-        then = self._history[self._best_epoch - 1]
+        history = [entry for entry in self._history if entry["epoch"] <= self._best_epoch]
+        then = history[-1]
         best = replace(
             self.state(),
             epoch=self._best_epoch,
             step=int(then["step"]),
             elapsed_s=then["elapsed_s"],
             average_steps=int(then["step"]),
-            history=self._history[: self._best_epoch],
+            history=history,
             average=self._best_average,
             network={},
             optimizer={},

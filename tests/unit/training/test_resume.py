@@ -202,6 +202,20 @@ def test_a_run_goes_on_with_the_same_data_batch_and_seed_only(data: Path, tmp_pa
         train(replace(settings, resume=True, data=other / "data"))
 
 
+def test_a_checkpoint_of_before_this_goes_on_too(data: Path, tmp_path: Path) -> None:
+    settings = replace(tiny_settings(data), output=tmp_path, epochs=1)
+    now = train(settings)
+    first = ("epoch", "step", "elapsed_s", "best", "average_steps", "average", "network")
+    old = Checkpoint(**{name: getattr(now, name) for name in (*first, "optimizer")})
+    checkpoint.save(tmp_path / "last.pt", old)
+    (tmp_path / "best.pt").unlink()
+    train(replace(settings, resume=True))  # nothing is left to do, and nothing to tell of
+    assert not (tmp_path / "best.pt").exists()
+    done = train(replace(settings, resume=True, epochs=2))
+    assert (done.epoch, done.best_epoch, len(done.history)) == (2, 2, 1)
+    assert checkpoint.load(tmp_path / "best.pt").epoch == 2
+
+
 def test_where_it_comes_from_is_in_the_checkpoint(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
