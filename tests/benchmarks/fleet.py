@@ -92,6 +92,7 @@ def _one_size(folder: Path, count: int) -> dict[str, Any]:
             "processor_s": round(rollout.processor_s, 3),
         },
         "connections": status["connections"],
+        "errors": status["errors"],
         "unanswered_polls": status["unanswered"],
         "requests": requests,
         "idle_requests_per_device_hour": round(idle.requests / hours, 1),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.connect_agents import Desk, UnknownDeviceError
+from tests.support.connect_server import Step
 from tests.support.fleet.fleet import CANARY, REST, Fleet
 from tests.support.fleet.host import is_bad
 from tests.support.fleet.tally import Arrivals, account
@@ -35,7 +37,9 @@ def test_no_event_is_lost_and_every_device_reports(tmp_path: Path) -> None:
         rollout = finish()
         fleet.wait_delivered()
         fleet.wait_online()
+        connections = fleet.status()["connections"]
         found = fleet.account()
+    assert connections > DEVICES, "nobody was cut off, so this has shown nothing"
     assert found.holds, found
     assert found.promised == DEVICES * ALL
     assert rollout.code == 0, rollout.said
@@ -45,6 +49,25 @@ def test_no_event_is_lost_and_every_device_reports(tmp_path: Path) -> None:
         for name in fleet.groups[group]
     }
     assert len(rollout.statuses) == DEVICES
+
+
+def test_an_agent_that_was_cut_off_gets_what_is_left() -> None:
+    desk = Desk(["cam-1"])
+    assert desk.work("cam-1") is None
+    desk.assign(
+        "dp-1", ["cam-1"], [Step("command_step", run=f"step-{n}") for n in range(3)], "back"
+    )
+    assert desk.report("cam-1", "dp-1", 0, 0) == "in_progress"
+    left = desk.work("cam-1")
+    assert left is not None
+    assert (left["first"], [step["run"] for step in left["steps"]]) == (1, ["step-1", "step-2"])
+    assert desk.report("cam-1", "dp-1", 0, 13) == ""
+    assert desk.report("cam-1", "dp-1", 1, 0) == "in_progress"
+    assert desk.report("cam-1", "dp-1", 2, 0) == "success"
+    assert desk.report("cam-1", "dp-1", 2, 13) == ""
+    assert desk.work("cam-1") is None
+    with pytest.raises(UnknownDeviceError):
+        desk.work("cam-2")
 
 
 START, END = (1, "a", "start", "77"), (2, "a", "end", "")
