@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument(
-        "--bounds", action="store_true", help="also train on with no further picture, and with all"
+        "--controls",
+        action="store_true",
+        help="also train on with as many boxes by chance, with no further picture, and with all",
     )
     parser.add_argument("--device", metavar="NAME", help="name of this version of the selection")
     parser.add_argument("--start", type=int, help="pictures of the starting model")
@@ -54,7 +56,7 @@ def main() -> None:
         "--resample", action="store_true", help="only print bootstrap intervals over val (--work)"
     )
     options = vars(parser.parse_args())
-    seeds, bounds = options.pop("seeds"), options.pop("bounds", False)
+    seeds, controls = options.pop("seeds"), options.pop("controls", False)
     only_resample = options.pop("resample", False)
     if options.pop("report", False):
         print(report(results.read(options["results"])))
@@ -71,7 +73,7 @@ def main() -> None:
         for (arm, pictures), span in resampled(experiment).items():
             say(step="resample", arm=arm, pictures=pictures, **asdict(span))
     else:
-        run(experiment, seeds, bounds=bounds)
+        run(experiment, seeds, controls=controls)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ MORE_STEPS: Final = "none"
 
 DEVICE: Final = "device"
 RANDOM: Final = "random"
+
+BOXES: Final = "random-boxes"
+"""Pictures drawn by chance until they have as many boxes as those the device chose."""
+
 ALL: Final = "all"
 
 

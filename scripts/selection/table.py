@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from typing import Final
 
 from scripts.selection.interval import paired
-from scripts.selection.results import RANDOM, Result
+from scripts.selection.results import BOXES, RANDOM, Result, Trial
 
 COLUMNS: Final = {
     "map50": "mean mAP50",
@@ -15,6 +16,8 @@ COLUMNS: Final = {
     "head_map50": "head",
     "map50_95": "mean mAP50-95",
 }
+
+_CHANCE: Final = (RANDOM, BOXES)
 
 
 def report(results: Sequence[Result]) -> str:
@@ -43,26 +46,22 @@ def _means(results: Sequence[Result]) -> list[str]:
 def _differences(results: Sequence[Result]) -> list[str]:
     known = {r.trial: r for r in results}
     lines = [
-        "| arm less random | figure | by seed, points | mean | 95 % interval |",
+        "| difference | figure | by seed, points | mean | 95 % interval |",
         "|---|---|---|---|---|",
     ]
     arms = sorted({(r.trial.pictures, r.trial.arm) for r in results if r.trial.pictures > 0})
-    for pictures, arm in arms:
+    for (pictures, arm), chance in itertools.product(arms, _CHANCE):
         pairs = [
-            (known[trial], other)
+            (known[trial], known[other])
             for trial in sorted(known)
-            if (trial.pictures, trial.arm) == (pictures, arm) and arm != RANDOM
-            for other in results
-            if (other.trial.seed, other.trial.arm, other.trial.pictures)
-            == (trial.seed, RANDOM, pictures)
+            if (trial.pictures, trial.arm) == (pictures, arm) and arm not in _CHANCE
+            if (other := Trial(trial.seed, chance, pictures)) in known
         ]
-        if not pairs:
-            continue
-        for name, title in COLUMNS.items():
+        for name, title in COLUMNS.items() if pairs else ():
             first = [100 * a.figures[name] for a, _ in pairs]
             second = [100 * b.figures[name] for _, b in pairs]
             each = ", ".join(f"{a - b:+.1f}" for a, b in zip(first, second, strict=True))
-            line = f"| {arm}, {pictures} | {title} | {each} |"
+            line = f"| {arm} less {chance}, {pictures} | {title} | {each} |"
             if len(pairs) > 1:
                 span = paired(first, second)
                 line += f" {span.mean:+.2f} | {span.low:+.2f} to {span.high:+.2f} |"

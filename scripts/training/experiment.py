@@ -25,7 +25,7 @@ from scripts.labelling.dataset import link
 from scripts.selection import resample, results, stream
 from scripts.selection.interval import Interval
 from scripts.selection.resample import bootstrap
-from scripts.selection.results import ALL, DEVICE, MORE_STEPS, RANDOM, START, Result, Trial
+from scripts.selection.results import ALL, BOXES, DEVICE, MORE_STEPS, RANDOM, START, Result, Trial
 from scripts.selection.stream import Eye, OnceSeen
 from training.checkpoint import load_network
 from training.dataset import (
@@ -44,6 +44,7 @@ from training.train import TrainSettings, train
 
 _LAST: Final = "last.pt"
 _FOUND: Final = "found.npz"
+_CHOSEN: Final = "chosen.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,29 +108,30 @@ class _Task:
     filled: int = 0
 
 
-def trials(experiment: Experiment, seed: int, *, bounds: bool) -> list[Trial]:
+def trials(experiment: Experiment, seed: int, *, controls: bool) -> list[Trial]:
     """The trials of a seed, the starting model first.
 
     Args:
         experiment: what is tried.
         seed: which.
-        bounds: also train on with no further picture, and with all of them.
+        controls: also train on with as many boxes by chance, with no further picture, and with all.
     """
     arms = (experiment.device, RANDOM)
     return [
         Trial(seed, START, 0),
         *(Trial(seed, arm, count) for count in experiment.counts for arm in arms),
-        *([Trial(seed, MORE_STEPS, 0), Trial(seed, ALL, -1)] if bounds else []),
+        *([Trial(seed, BOXES, count) for count in experiment.counts] if controls else []),
+        *([Trial(seed, MORE_STEPS, 0), Trial(seed, ALL, -1)] if controls else []),
     ]
 
 
-def run(experiment: Experiment, seeds: Sequence[int], *, bounds: bool = False) -> None:
+def run(experiment: Experiment, seeds: Sequence[int], *, controls: bool = False) -> None:
     """Do what is left of some seeds; each result is written as soon as it is known.
 
     Args:
         experiment: what is tried.
         seeds: which; their starting models come first.
-        bounds: also train on with no further picture, and with all of them.
+        controls: see :func:`trials`.
 
     Raises:
         DatasetError: there are too few photographs.
@@ -158,7 +160,7 @@ def run(experiment: Experiment, seeds: Sequence[int], *, bounds: bool = False) -
         for seed in seeds:
             known, unknown = orders[seed][: experiment.start], orders[seed][experiment.start :]
             left = results.left(
-                trials(experiment, seed, bounds=bounds)[1:], results.read(experiment.results)
+                trials(experiment, seed, controls=controls)[1:], results.read(experiment.results)
             )
             tasks = (
                 _going_on(experiment, trial, known, [paths[name] for name in unknown])
@@ -246,6 +248,8 @@ def _further(
     drawn = [pool[i].stem for i in by_chance]
     if trial.arm == RANDOM:
         return tuple(drawn[: trial.pictures]), {}, 0
+    if trial.arm == BOXES:
+        return _as_many_boxes(experiment, trial, drawn), {}, 0
     folder = _folder(experiment, trial) / "captures"
     shutil.rmtree(folder, ignore_errors=True)
     choice = stream.keep(
@@ -259,8 +263,22 @@ def _further(
     filled = filled[: trial.pictures - len(choice.names)]
     names = (*choice.names, *filled)
     say(step="choose", seed=trial.seed, kept=len(choice.names), decided=choice.decided)
-    (folder.parent / "chosen.json").write_text(json.dumps(names))
+    (folder.parent / _CHOSEN).write_text(json.dumps(names))
     return names, choice.reasons, len(filled)
+
+
+def _as_many_boxes(experiment: Experiment, trial: Trial, drawn: Sequence[str]) -> tuple[str, ...]:
+    """The first of the drawn that have as many helmets and heads as what the device chose."""
+    device = Trial(trial.seed, experiment.device, trial.pictures)
+    chosen = json.loads((_folder(experiment, device) / _CHOSEN).read_text())
+
+    def boxes(names: Sequence[str]) -> int:
+        counts = _boxes(experiment.data, names)
+        return sum(counts[name] for name in MAIN_CLASSES)
+
+    wanted = boxes(chosen)
+    enough = (n for n in range(1, len(drawn)) if boxes(drawn[:n]) >= wanted)
+    return tuple(drawn[: next(enough, len(drawn))])
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from training.predict import detect, torch_maps
 
 from daemon.sources.picture import ArrayPicture
 from scripts.selection import resample, results
-from scripts.selection.results import ALL, DEVICE, RANDOM
+from scripts.selection.results import ALL, BOXES, DEVICE, RANDOM
 
 
 @pytest.fixture
@@ -60,17 +60,18 @@ def experiment(tmp_path: Path, network: YoloV5s) -> Experiment:
 
 
 def test_a_seed_is_done_once_and_arms_differ_in_pictures_only(experiment: Experiment) -> None:
-    run(experiment, [1], bounds=True)
+    run(experiment, [1], controls=True)
     text = experiment.results.read_text()
     by_arm = {each.trial.arm: each for each in results.read(experiment.results)}
-    assert {each.trial for each in by_arm.values()} == set(trials(experiment, 1, bounds=True))
+    assert {each.trial for each in by_arm.values()} == set(trials(experiment, 1, controls=True))
     assert by_arm[DEVICE].steps == by_arm[RANDOM].steps == 3
     assert sum(by_arm[DEVICE].boxes.values()) == sum(by_arm[RANDOM].boxes.values()) == 2
+    assert by_arm[BOXES].boxes["helmet"] + by_arm[BOXES].boxes["head"] == 2
     assert sum(by_arm[ALL].boxes.values()) == 8
     chosen = json.loads((experiment.work / "1-device-2/chosen.json").read_text())
     assert len(set(chosen)) == 2
 
-    run(replace(experiment, weights=Path("gone")), [1], bounds=True)
+    run(replace(experiment, weights=Path("gone")), [1], controls=True)
     assert experiment.results.read_text() == text
 
 
