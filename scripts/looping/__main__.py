@@ -14,7 +14,8 @@ from pathlib import Path
 from scripts.looping import plan
 from scripts.looping.narration import Narrator
 from scripts.looping.plan import Size
-from scripts.looping.rounds import Loop, Result
+from scripts.looping.result import Result
+from scripts.looping.rounds import Loop
 from scripts.training.places import shared_data
 from updater.errors import SitewatchError
 

@@ -157,9 +157,13 @@ class Device:
         settled = told == runs and state == "committed"
         return told if settled else f"{told} ({state}), the daemon has {runs}"
 
-    def captures(self) -> int:
-        """Pictures kept, complete ones."""
-        return len(list((self.folder / "captures").glob("*-*.json")))
+    def captures(self) -> set[str]:
+        """Pictures kept, complete ones, by name."""
+        return {path.stem for path in (self.folder / "captures").glob("*-*.json")}
+
+    def stored(self) -> set[str]:
+        """Those that the upload has marked."""
+        return {path.stem for path in (self.folder / "captures").glob("*-*.stored")}
 
     # ------------------------------------------------------------ the daemon
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Sequence
 from typing import ClassVar
 
 from updater.errors import SitewatchError
@@ -61,14 +60,3 @@ def cpu_s() -> float:
         used.ru_utime + used.ru_stime
         for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
-
-
-def first_line(text: str, ending: str = "") -> str:
-    """The first line that ends so, or else the last line; "" where there is none."""
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return next((line for line in lines if ending and line.endswith(ending)), (lines or [""])[-1])
-
-
-def joined(names: Sequence[str]) -> str:
-    """Names for people."""
-    return ", ".join(names)

@@ -57,15 +57,13 @@ class Execution:
         step: its name.
         code: exit code.
         folder: of its own.
-        said: standard output.
-        errors: standard error.
+        said: standard output; what it said to people is in ``stderr.log`` of its folder.
     """
 
     step: str
     code: int
     folder: Path
     said: str
-    errors: str
 
     @property
     def outputs(self) -> Path:
@@ -164,21 +162,21 @@ class Runner:
             for line in step["command"]
             if not _INSTALLS.match(line)
         ]
-        done = subprocess.run(
-            ["bash", "-c", "set -e\n" + "\n".join(lines)],
-            cwd=ROOT, env=self._variables(step, folder), capture_output=True, text=True,
-            check=False, timeout=TIMEOUT_S,
-        )  # fmt: skip
-        (folder / "stdout.log").write_text(done.stdout)
-        (folder / "stderr.log").write_text(done.stderr)
+        logs = folder / "stdout.log", folder / "stderr.log"
+        with logs[0].open("w") as out, logs[1].open("w") as err:
+            done = subprocess.run(
+                ["bash", "-c", "set -e\n" + "\n".join(lines)],
+                cwd=ROOT, env=self._variables(step, folder), stdout=out, stderr=err,
+                check=False, timeout=TIMEOUT_S,
+            )  # fmt: skip
+        said, errors = (log.read_text(errors="replace") for log in logs)
         if done.returncode not in codes:
             raise NotShownError(
-                f"ended with exit code {done.returncode}: "
-                f"{done.stderr.strip()[-_SAID_MAX_CHARACTERS:]}",
+                f"ended with exit code {done.returncode}: {errors.strip()[-_SAID_MAX_CHARACTERS:]}",
                 where=f"step {name}",
                 hint=f"Everything that it said: {folder}",
             )
-        return Execution(name, done.returncode, folder, done.stdout, done.stderr)
+        return Execution(name, done.returncode, folder, said)
 
     def _fill(self, step: Mapping[str, Any], order: Order, inputs: Path) -> None:
         """Puts an execution's inputs where it looks for them."""
