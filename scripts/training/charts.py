@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from scripts.labelling.page import colour
 from training.dataset import CLASSES
@@ -26,7 +27,8 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
     """Losses of each epoch, and mAP50 of those that were judged."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=_SIZE_IN, layout="constrained")
-        losses, precision = figure.subplots(1, 2)
+        losses, precision = figure.subplots(1, 2, sharex=True)
+        losses.xaxis.set_major_locator(MaxNLocator(integer=True))
         epochs = [entry["epoch"] for entry in history]
         for name in loss_names(history):
             losses.plot(epochs, [entry[name] for entry in history], label=name)
@@ -38,6 +40,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> bytes:
             precision.plot(at, values, ".-", color=colour(name, CLASSES), label=name)
         mean = [entry["map50"] for entry in judged]
         precision.plot(at, mean, ".-", color="black", label="mean of helmet, head")
+        precision.set_ylim(0, 1)
         _label(precision, "epoch", "mAP50 on val")
         return _svg(figure)
 
