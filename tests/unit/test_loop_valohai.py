@@ -11,6 +11,8 @@ from scripts.looping import valohai
 from scripts.looping.narration import NotShownError
 from scripts.looping.valohai import Order, Runner, rendered
 
+pytestmark = pytest.mark.once
+
 YAML = """
 - step:
     name: make
