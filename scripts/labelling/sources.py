@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from scripts.labelling import coco, labelbox, labelstudio, sama, yolo
-from scripts.labelling.problems import Reading
+from scripts.labelling.problems import LabellingError, Reading
 from updater.errors import UsageError
 
 _PERSONS: Final = "+persons"
+#: Formats whose export is one file; for them a folder means every export in it.
+_ONE_FILE: Final = frozenset({"label-studio", "labelbox", "sama"})
+_EXPORT_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +78,22 @@ def read(source: Source, *, empty_is_background: bool) -> Reading:
     Raises:
         LabellingError: It cannot be read as what it is said to be.
     """
-    return FORMATS[source.form](source.path, empty_is_background)
+    reader = FORMATS[source.form]
+    if source.form not in _ONE_FILE or not source.path.is_dir():
+        return reader(source.path, empty_is_background)
+    exports = sorted(
+        path
+        for path in source.path.rglob("*")
+        if path.suffix.lower() in _EXPORT_SUFFIXES and path.is_file()
+    )
+    if not exports:
+        raise LabellingError(
+            "no export in this folder",
+            where=str(source.path),
+            hint=f"One ends with {', '.join(sorted(_EXPORT_SUFFIXES))}",
+        )
+    readings = [reader(path, empty_is_background) for path in exports]
+    return Reading(
+        tuple(entry for reading in readings for entry in reading.entries),
+        tuple(problem for reading in readings for problem in reading.problems),
+    )

@@ -225,10 +225,7 @@ class Loop:
         drawn = json.loads(exported.read_text())
         boxes = sum(len(task["annotations"][0]["result"]) for task in drawn)
         self._narrator.tell(f"{len(drawn)} tasks, {boxes} boxes of the set's ground truth")
-        return Order(
-            {"exports": [exported], "captures": [captures]},
-            {"source": [f"label-studio:exports/{exported.name}"]},
-        )
+        return Order({"exports": [exported], "captures": [captures]})
 
     # ------------------------------------------------------------ the bad model
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from scripts.labelling import labelbox, labelstudio, sama
+from scripts.labelling import labelbox, labelstudio, sama, sources
 from scripts.labelling.picture import Box, same_boxes
 from scripts.labelling.problems import Kind, LabellingError, Problem, Reading
+from scripts.labelling.sources import Source
 from tests.support.labelled import BOXES
 
 WIDTH, HEIGHT = 320, 180
@@ -336,3 +337,21 @@ def test_a_bottomless_sama_task_is_left_out(tmp_path: Path) -> None:
         deep = {"x": deep}
     problem = only_problem(read_sama(tmp_path, [deep]))
     assert "nested too deeply" in problem.what
+
+
+def test_a_folder_means_every_export_in_it(tmp_path: Path) -> None:
+    for number, folder in enumerate(("", "project-2/")):
+        task = studio_task(data={"image": f"s3://b/cam/{number}.jpg"})
+        path = tmp_path / f"{folder}export.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps([task, studio_task(annotations=[])]))
+    (tmp_path / "notes.txt").write_text("no export")
+    reading = sources.read(Source("label-studio", tmp_path), empty_is_background=False)
+    assert [entry.reference for entry in reading.entries] == [
+        "s3://b/cam/0.jpg",
+        "s3://b/cam/1.jpg",
+    ]
+    assert len(reading.problems) == 2
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LabellingError, match="no export in this folder"):
+        sources.read(Source("sama", tmp_path / "empty"), empty_is_background=False)
