@@ -19,7 +19,7 @@ from training.places import input_folder, output_folder, shared_data
 from training.report import say
 
 from scripts.selection import results
-from scripts.selection.table import report
+from scripts.selection.table import insert, report
 
 _RESULTS = Path(__file__).resolve().parents[1] / "docs" / "selection.jsonl"
 
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each training that goes on")
     parser.add_argument("--jobs", type=int, help="trainings at a time, one thread each")
     parser.add_argument("--report", action="store_true", help="only print the tables")
+    parser.add_argument("--page", type=Path, help="with --report: write them into this page")
     parser.add_argument(
         "--resample", action="store_true", help="only print bootstrap intervals over val (--work)"
     )
@@ -59,7 +60,10 @@ def main() -> None:
     seeds, controls = options.pop("seeds"), options.pop("controls", False)
     only_resample = options.pop("resample", False)
     if options.pop("report", False):
-        print(report(results.read(options["results"])))
+        tables = report(results.read(options["results"]))
+        if page := options.get("page"):
+            page.write_text(insert(page.read_text(), tables))
+        print(tables)
         return
     # Read when torch is loaded, here and in the trainings' processes: one thread each, and none
     # that spins while it waits, is fastest where several trainings share the cores.

@@ -9,6 +9,7 @@ from typing import Final
 
 from scripts.selection.interval import paired
 from scripts.selection.results import BOXES, RANDOM, Result, Trial
+from updater.errors import UsageError
 
 COLUMNS: Final = {
     "map50": "mean mAP50",
@@ -19,10 +20,28 @@ COLUMNS: Final = {
 
 _CHANCE: Final = (RANDOM, BOXES)
 
+_BEGIN: Final = "<!-- tables -->\n"
+_END: Final = "<!-- end of tables -->\n"
+
 
 def report(results: Sequence[Result]) -> str:
     """Two tables: the arms' means, and each device's arm less chance, seed by seed."""
     return "\n".join([*_means(results), "", *_differences(results)])
+
+
+def insert(page: str, tables: str) -> str:
+    """A page with the tables between its two marks in the place of those that were there.
+
+    Raises:
+        UsageError: the page has no such marks.
+    """
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise UsageError(
+            "no place for the tables", hint=f"Mark it: {_BEGIN.strip()} and {_END.strip()}"
+        )
+    return f"{before}{begin}\n{tables}\n\n{end}{after}"
 
 
 def _means(results: Sequence[Result]) -> list[str]:

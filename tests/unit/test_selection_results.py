@@ -6,8 +6,8 @@ import pytest
 
 from scripts.selection import results
 from scripts.selection.results import DEVICE, RANDOM, Result, Trial
-from scripts.selection.table import report
-from updater.errors import StorageError
+from scripts.selection.table import insert, report
+from updater.errors import StorageError, UsageError
 
 
 def result(seed: int, arm: str, pictures: int, map50: float = 0.5) -> Result:
@@ -65,3 +65,19 @@ def test_the_table_pairs_by_seed() -> None:
     assert "| device | 60 | 3 | .687 |" in text
     assert "| device less random, 60 | mean mAP50 | +2.0, +1.0 | +1.50 | -4.85 to +7.85 |" in text
     assert "random, 120 |" not in text
+
+
+def test_tables_take_the_place_of_earlier_ones() -> None:
+    page = "above\n<!-- tables -->\n<!-- end of tables -->\nbelow\n"
+    once = insert(page, "| a |")
+    assert insert(insert(page, "| b |\n| c |"), "| a |") == once
+    assert once.split() == ["above", *page.split()[1:4], "|", "a", "|", *page.split()[4:]]
+    with pytest.raises(UsageError, match="no place"):
+        insert("above\n", "| a |")
+
+
+def test_the_page_shows_the_results_beside_it(project_root: Path) -> None:
+    page = (project_root / "docs/selection.md").read_text()
+    known = results.read(project_root / "docs/selection.jsonl")
+    assert known
+    assert insert(page, report(known)) == page
