@@ -10,6 +10,19 @@ from training.origin import Setting
 #: Input sizes and how often each is drawn: on average the cost of 414 px.
 MULTI_SCALE_PX = {320: 0.25, 384: 0.25, 416: 0.25, 448: 0.12, 512: 0.08, 640: 0.05}
 
+_ALWAYS_TOLD = ("epochs", "batch", "seed")
+_TOLD_IF_UNUSUAL = (
+    "budget_s",
+    "rate",
+    "weight_decay",
+    "warmup_steps",
+    "mosaic",
+    "calm",
+    "evaluate_every",
+    "evaluate_px",
+    "frozen",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
@@ -58,20 +71,19 @@ class TrainSettings:
     resume_from: tuple[Path, ...] = ()
 
     def told(self) -> dict[str, Setting]:
-        """What may be told of it with the model: everything that decides the result."""
-        return {
-            "weights": self.weights.name,
-            "epochs": self.epochs,
-            "budget_s": self.budget_s,
-            "batch": self.batch,
-            "rate": self.rate,
-            "weight_decay": self.weight_decay,
-            "warmup_steps": self.warmup_steps,
-            "mosaic": self.mosaic,
-            "calm": self.calm,
-            "evaluate_every": self.evaluate_every,
-            "evaluate_px": self.evaluate_px,
-            "sizes_px": " ".join(f"{size}:{share:g}" for size, share in self.sizes_px.items()),
-            "frozen": self.frozen,
-            "seed": self.seed,
-        }
+        """What may be told of it with the model, short enough for a manifest.
+
+        Of settings that decide the result, these always and others where they are not as the
+        commit has them by default, which is told beside them.
+        """
+        usual = type(self)(self.data, self.weights, self.output)
+        found: dict[str, Setting] = {"weights": self.weights.name}
+        found |= {name: getattr(self, name) for name in _ALWAYS_TOLD}
+        for name in _TOLD_IF_UNUSUAL:
+            value = getattr(self, name)
+            if value != getattr(usual, name):
+                found[name] = value
+        if self.sizes_px != usual.sizes_px:
+            shares = (f"{size}:{share:g}" for size, share in self.sizes_px.items())
+            found["sizes_px"] = " ".join(shares)
+        return found

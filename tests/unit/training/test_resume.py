@@ -226,7 +226,9 @@ def test_where_it_comes_from_is_in_the_checkpoint(
     train(replace(tiny_settings(data), output=tmp_path / "run", epochs=1))
     origin = checkpoint.load(tmp_path / "run/best.pt").origin
     assert (origin["commit"], origin["execution"]) == (commit, "01974bba")
-    assert origin["settings"]["weights"] == "start.pt"
+    unusual = {"warmup_steps": 1, "evaluate_every": 1, "evaluate_px": 64, "sizes_px": "64:1"}
+    told = {"weights": "start.pt", "epochs": 1, "batch": 2, "seed": 1}
+    assert origin["settings"] == {**told, **unusual}
     assert str(tmp_path) not in json.dumps(origin)
 
 
