@@ -120,6 +120,22 @@ def test_an_upgrade_keeps_what_is_there(box: Box) -> None:
     assert "/srv/site.mkv" in box.run("cat /etc/sitewatch/sitewatch.toml").stdout
 
 
+LEFT = "systemctl list-units --no-legend --all --state=active,activating,failed 'sitewatch*'"
+
+
+def test_what_is_at_work_is_stopped_before_its_files_go(box: Box) -> None:
+    install(box)
+    # A start of the camera has begun the recovery, which has not ended yet.
+    slow = "/run/systemd/system/sitewatch-recover.service.d/slow.conf"
+    box.write(slow, "[Service]\nExecStartPre=/usr/bin/sleep 600\nTimeoutStartSec=infinity\n")
+    box.run("systemctl daemon-reload; systemctl restart --no-block sitewatch")
+    box.eventually(
+        lambda: box.property("sitewatch-recover", "SubState") == "start-pre", 60, "not begun"
+    )
+    box.run("apt-get purge -y sitewatch")
+    assert box.run(LEFT).stdout == ""
+
+
 def test_remove_keeps_the_data_and_purge_does_not(box: Box) -> None:
     def ours() -> set[str]:
         found = box.run("find / -xdev -path /proc -prune -o -name '*sitewatch*' -print")
@@ -132,8 +148,7 @@ def test_remove_keeps_the_data_and_purge_does_not(box: Box) -> None:
     install(box, "--reinstall")
     assert box.property("sitewatch-upload.timer", "ActiveState") == "active"
     box.run("apt-get remove -y sitewatch")
-    left = "systemctl list-units --no-legend --all --state=active,activating,failed 'sitewatch*'"
-    assert box.run(left).stdout == ""
+    assert box.run(LEFT).stdout == ""
     assert box.run("ls /var/lib/sitewatch").stdout.split() == [
         *("captures", "incoming", "models", "outbox")
     ]
