@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,8 +87,3 @@ def _make(suite: str, architecture: str, packages: str, folder: Path) -> None:
         timeout=MAKE_TIMEOUT_S,
         stdout=subprocess.DEVNULL,
     )
-
-
-if __name__ == "__main__":
-    for wanted in sys.argv[1:]:
-        print(debian(wanted))

@@ -1,7 +1,8 @@
 """A booted Debian with the real package. Slow, and for root alone: asked for by a variable.
 
-``SITEWATCH_SYSTEM="bookworm trixie" scripts/test tests/system``; the package is built by
-scripts/build-deb from the last commit, or taken from ``SITEWATCH_DEBS``, a folder.
+``scripts/test-system`` does all of it. By hand: ``SITEWATCH_SYSTEM="bookworm trixie" scripts/test
+tests/system``; the package is built by scripts/build-deb from the last commit, or taken from
+``SITEWATCH_DEBS``, a folder.
 """
 
 from __future__ import annotations
