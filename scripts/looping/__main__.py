@@ -12,11 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from scripts.looping import plan
+from scripts.looping.annotator import Annotator, InLabelStudio, StandIn, Truth
 from scripts.looping.narration import Narrator
 from scripts.looping.plan import Size
 from scripts.looping.result import Result
 from scripts.looping.rounds import Loop
 from scripts.training.places import shared_data
+from tests.support.label_studio import LabelStudioError
 from updater.errors import SitewatchError
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo-output/loop"
@@ -32,14 +34,23 @@ def parser() -> argparse.ArgumentParser:
     add("--each", type=int, default=usual.each, help="photographs that each camera shows")
     add("--epochs", type=int, default=usual.first_epochs, help="of the first training")
     add("--more-epochs", type=int, default=usual.next_epochs, help="of the second")
+    add(
+        "--label-studio",
+        action="store_true",
+        help="label in a real one (scripts/setup-cloud --label-studio)",
+    )
     add("--keep", action="store_true", help="leave the working folder, also when all went well")
     return made
 
 
-def demonstrate(size: Size, work: Path) -> Result:
+def demonstrate(size: Size, work: Path, *, real_label_studio: bool) -> Result:
     """Everything, in an empty folder."""
-    narrator = Narrator()
-    return Loop(plan.with_training(shared_data(), work, size), work, narrator).run()
+    made = plan.with_training(shared_data(), work, size)
+
+    def annotator(truth: Truth) -> Annotator:
+        return InLabelStudio(truth, work / "label-studio") if real_label_studio else StandIn(truth)
+
+    return Loop(made, work, Narrator(), annotator).run()
 
 
 def main() -> int:
@@ -55,11 +66,11 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="sitewatch-loop-", dir="/var/tmp"))
     work.chmod(0o755)
     try:
-        result = demonstrate(size, work)
+        result = demonstrate(size, work, real_label_studio=given.label_studio)
     except SitewatchError as error:
         print(f"loop-demo: NOT as expected: {error}\nSee {work}", file=sys.stderr)
         return error.exit_code
-    except AssertionError as error:
+    except (AssertionError, LabelStudioError) as error:
         print(f"loop-demo: NOT as expected: {error}\nSee {work}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from scripts.labelling.picture import Box
 from scripts.labelling.pictures import measure
 from scripts.looping import cameras
 from scripts.looping.photographs import Photograph
+from tests.support import label_studio
 from updater.errors import SitewatchError
 
 MOST_DIFFERENCE = 6.0
@@ -73,7 +73,7 @@ class Truth:
 
 
 class Annotator(Protocol):
-    """Labels tasks. A real labelling server would be another one of these."""
+    """Labels tasks."""
 
     name: str
 
@@ -81,7 +81,7 @@ class Annotator(Protocol):
         """Labels every task.
 
         Args:
-            tasks: file of ``label-studio-tasks.json``.
+            tasks: ``label-studio-tasks.json``, its ``label-studio-config.xml`` beside it.
             pictures: the pictures, by their address in the tasks.
 
         Returns:
@@ -106,22 +106,60 @@ class StandIn:
         exported = []
         for number, task in enumerate(json.loads(tasks.read_text(encoding="utf-8")), 1):
             drawn = self._boxes(pictures[task["data"]["image"]])
-            exported.append(annotated(task, number, drawn))
+            exported.append(
+                {
+                    **task,
+                    "id": number,
+                    "predictions": [],
+                    "annotations": [
+                        {"id": number, "was_cancelled": False, "result": regions(drawn)}
+                    ],
+                }
+            )
         return json.dumps(exported, indent=1)
 
 
-def annotated(task: Mapping[str, Any], number: int, boxes: Sequence[Box]) -> dict[str, Any]:
-    """A task as Label Studio exports it.
+class InLabelStudio:
+    """Draws the ground truth in a real Label Studio: imports, submits and exports by its API.
 
     Args:
-        task: as it was imported.
-        number: its id.
+        boxes: what is on a picture.
+        folder: for the server's files; made.
+    """
+
+    name = "a stand-in for people, in a real Label Studio"
+
+    def __init__(self, boxes: Callable[[Path], Sequence[Box]], folder: Path) -> None:
+        self._boxes, self._folder = boxes, folder
+
+    def label(self, tasks: Path, pictures: Mapping[str, Path]) -> str:
+        """See :class:`Annotator`.
+
+        Raises:
+            LabelStudioError: the server does not start, or refuses something.
+        """
+        config = tasks.with_name("label-studio-config.xml").read_text(encoding="utf-8")
+        with label_studio.start(self._folder) as studio:
+            project = studio.create_project(config)
+            studio.import_tasks(project, json.loads(tasks.read_text(encoding="utf-8")))
+            for task in studio.tasks(project):
+                drawn = self._boxes(pictures[task["data"]["image"]])
+                begun = [prediction["id"] for prediction in task["predictions"]]
+                prediction = begun[0] if begun else None
+                studio.annotate(task["id"], regions(drawn), prediction=prediction)
+            return studio.export(project).decode()
+
+
+def regions(boxes: Sequence[Box]) -> list[dict[str, Any]]:
+    """Boxes as the labelling interface submits them.
+
+    Args:
         boxes: in pixels of a camera's picture.
     """
     side = cameras.SIDE_PX
-    result = [
+    return [
         {
-            "id": f"{number}-{index}",
+            "id": f"drawn-{number}",
             "type": "rectanglelabels",
             "from_name": "label",
             "to_name": "image",
@@ -138,9 +176,5 @@ def annotated(task: Mapping[str, Any], number: int, boxes: Sequence[Box]) -> dic
                 "rectanglelabels": [box.name],
             },
         }
-        for index, box in enumerate(boxes)
+        for number, box in enumerate(boxes)
     ]
-    own = copy.deepcopy(dict(task))
-    own["predictions"] = [one.get("id", index) for index, one in enumerate(task["predictions"], 1)]
-    annotation = {"id": number, "was_cancelled": False, "ground_truth": False, "result": result}
-    return {**own, "id": number, "annotations": [annotation]}

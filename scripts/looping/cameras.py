@@ -17,7 +17,7 @@ from tests.support import rtsp
 SIDE_PX = 416
 """Of a camera's square picture; the set's photographs are at most as long."""
 
-HELD_FRAMES = 6
+HELD_FRAMES = 4
 """Frames for which one photograph is shown: the comparison of two models asks for neighbours."""
 
 GREY = (114, 114, 114)

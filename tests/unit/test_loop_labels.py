@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,16 @@ from PIL import Image
 from scripts.labelling import labelstudio
 from scripts.labelling.picture import Box, same_boxes
 from scripts.looping import cameras, photographs
-from scripts.looping.annotator import StandIn, Truth, UnknownPictureError
+from scripts.looping.annotator import (
+    Annotator,
+    InLabelStudio,
+    StandIn,
+    Truth,
+    UnknownPictureError,
+)
 from scripts.looping.photographs import Photograph
-from tests.support.labelled import scene, write_picture
+from tests.support import label_studio
+from tests.support.labelled import CLASSES, scene, write_picture
 from updater.errors import UsageError
 
 pytestmark = pytest.mark.once
@@ -25,19 +33,28 @@ def photograph(folder: Path, seed: int) -> Photograph:
     return Photograph(write_picture(folder / f"{seed}.jpg", seed), 320, 180, BOXES)
 
 
-def test_the_stand_in_draws_the_truth_where_the_camera_shows_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("real", [False, True], ids=["stand-in", "Label Studio"])
+def test_the_truth_is_drawn_where_the_camera_shows_it(tmp_path: Path, real: bool) -> None:
     shown = [photograph(tmp_path, seed) for seed in range(6)]
     kept = {}
     for seed in (4, 1):
         path = tmp_path / f"kept-{seed}.jpg"
         cameras.shown(shown[seed]).save(path, "JPEG", quality=60)  # as after a camera and a disk
         kept[f"s3://pictures/{path.name}"] = path
-    tasks = tmp_path / "tasks.json"
+    tasks = tmp_path / "label-studio-tasks.json"
     tasks.write_text(
         json.dumps([{"data": {"image": one}, "predictions": [{"result": []}]} for one in kept])
     )
+    config = labelstudio.labelling_config(CLASSES)
+    (tmp_path / "label-studio-config.xml").write_text(config)
+    truth = Truth(shown, tmp_path / "truth")
+    annotator: Annotator = StandIn(truth)
+    if real:
+        if "SITEWATCH_LABEL_STUDIO" not in os.environ or label_studio.missing():
+            pytest.skip("starts a server: SITEWATCH_LABEL_STUDIO=1, setup-cloud --label-studio")
+        annotator = InLabelStudio(truth, tmp_path / "server")
     export = tmp_path / "export.json"
-    export.write_text(StandIn(Truth(shown, tmp_path / "truth")).label(tasks, kept))
+    export.write_text(annotator.label(tasks, kept))
     reading = labelstudio.read(export)
     assert not reading.problems
     at = cameras.place(320, 180)
