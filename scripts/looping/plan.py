@@ -71,10 +71,11 @@ class Size:
 WEIGHTS = "weights/yolov5s_v6.0_coco.npz"
 PROBATION = {
     "seconds": 10.0, "frames": 20, "timeout_s": 300.0, "max_extra_per_frame": 4.0,
-    "max_slowdown": 20.0,
+    "max_slowdown": 20.0, "min_agreement": 0.2,
 }  # fmt: skip
 """Shorter than on a site, where a model has a minute of frames to prove itself. Each photograph
-shows a crowd, so the first model's misses count for more than they would there; and devices that
+shows a crowd, so the first model's misses count for more than they would there; of what a model
+trained for minutes is sure of, a better one rightly finds less than half at times; and devices that
 share two processors say nothing about a model's speed."""
 
 

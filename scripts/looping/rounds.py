@@ -234,7 +234,7 @@ class Loop:
     ) -> None:
         plan, say = self._plan, self._narrator
         good = _version(second["publish"])
-        version = f"{good}.1"
+        version = _after(good)
         say.step(f"a bad model is forced through the gate as {version}: {plan.fault.name}")
         bundle = second["export"].output("bundle.tar")
         packed, quiet = faulty.spoil(bundle, plan.fault, self._work / "spoiled")
@@ -316,3 +316,9 @@ def _with_input(order: Order, name: str, path: Path) -> Order:
 
 def _version(published: Execution) -> str:
     return str(json.loads(published.output("publication.json").read_text())["version"])
+
+
+def _after(version: str) -> str:
+    """The next version, with as many numbers."""
+    head, dot, last = version.rpartition(".")
+    return f"{head}{dot}{int(last) + 1}"
