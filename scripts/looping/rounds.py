@@ -79,7 +79,7 @@ class Loop:
             agents = Agents(fleet.devices, registry, cloud.secrets.fleet)
             switchboard.agents = agents
             collected = self._collect(runner, cloud, fleet, agents)
-            labels = self._label(collected)
+            labels = self._label(collected, cloud)
             second = self._second_model(runner, cloud, fleet, first, labels)
             self._bad_model(runner, cloud, fleet, second, agents)
             self._search(cloud, agents, watch)
@@ -209,15 +209,14 @@ class Loop:
         say.check(gone, "the script with the credentials is gone from Artifactory")
         return done
 
-    def _label(self, collected: Done) -> Order:
+    def _label(self, collected: Done, cloud: Services) -> Order:
         truth = Truth([one for view in self._plan.views for one in view], self._work / "truth")
         annotator = self._annotator(truth)
         self._narrator.step(f"labels by {annotator.name}")
-        captures = collected["collect"].output("captures.tar")
-        copy = archives.unpack(captures, self._work / "bucket")
-        address = json.loads(collected["collect"].output("arrived.json").read_text())["address"]
+        bucket = cloud.pictures(self._work / "bucket")
         pictures = {
-            f"{address.rstrip('/')}/{path.relative_to(copy)}": path for path in copy.rglob("*.jpg")
+            f"s3://{BUCKET}/{services.PREFIX}/{path.relative_to(bucket)}": path
+            for path in bucket.rglob("*.jpg")
         }
         tasks = collected["tasks"].output("label-studio-tasks.json")
         exported = self._work / EXPORT_NAME
@@ -225,7 +224,7 @@ class Loop:
         drawn = json.loads(exported.read_text())
         boxes = sum(len(task["annotations"][0]["result"]) for task in drawn)
         self._narrator.tell(f"{len(drawn)} tasks, {boxes} boxes of the set's ground truth")
-        return Order({"exports": [exported], "captures": [captures]})
+        return Order({"exports": [exported], "captures": [bucket]})
 
     # ------------------------------------------------------------ the bad model
 

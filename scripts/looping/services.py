@@ -88,6 +88,15 @@ class Services:
         for path, item in self.artifactory.items.items():
             yield path, self.artifactory.blobs.path(item.checksums["sha256"]).read_bytes()
 
+    def pictures(self, folder: Path) -> Path:
+        """What devices put into the bucket, as Valohai fetches it for ``s3://BUCKET/PREFIX/*``."""
+        for key, stored in self.s3.objects(BUCKET).items():
+            top, _, rest = key.partition("/")
+            if top == PREFIX:
+                (folder / rest).parent.mkdir(parents=True, exist_ok=True)
+                (folder / rest).write_bytes(stored["Body"])
+        return folder
+
     def models(self) -> dict[str, str]:
         """What each device last published as its model; retained, so for new subscribers, too."""
         found = {}

@@ -39,7 +39,8 @@ class Order:
     """What one node is run with, beside what its edges bring.
 
     Attributes:
-        inputs: files by input; an input's default is never fetched.
+        inputs: files by input; an input's default is never fetched. A folder stands for what a
+            wildcard finds below it, for an input that keeps directories.
         parameters: in the place of defaults; None leaves one out.
         arguments: further ones, put where the parameters are.
     """
@@ -184,11 +185,15 @@ class Runner:
             target = inputs / entry["name"]
             target.mkdir(parents=True)
             for path in order.inputs.get(entry["name"], ()):
-                copy = target / entry.get("filename", path.name)
-                try:
-                    os.link(path, copy)
-                except OSError:
-                    shutil.copyfile(path, copy)
+                if path.is_dir():
+                    if entry.get("keep-directories") != "suffix":
+                        raise NotShownError(
+                            f"does not keep directories, but is given {path}",
+                            where=f"step {step['name']}, input {entry['name']}",
+                        )
+                    shutil.copytree(path, target, copy_function=_linked, dirs_exist_ok=True)
+                else:
+                    _linked(path, target / entry.get("filename", path.name))
 
     def _here(self, text: str, folder: Path) -> str:
         """A command with the container's folders in this execution's."""
@@ -211,6 +216,14 @@ class Runner:
             "VH_OUTPUTS_DIR": str(folder / "valohai/outputs"),
             **{name: value for name, value in self._secrets.items() if name in named},
         }
+
+
+def _linked(path: Path | str, copy: Path | str) -> None:
+    """The same file under another name; a copy where the file system cannot."""
+    try:
+        os.link(path, copy)
+    except OSError:
+        shutil.copyfile(path, copy)
 
 
 def rendered(step: Mapping[str, Any], given: Mapping[str, object]) -> list[str]:

@@ -37,6 +37,13 @@ YAML = """
       - {name: things, filename: renamed}
       - {name: more, optional: true}
 - step:
+    name: walk
+    command:
+      - cd /valohai/inputs/tree && find . -type f | sort > /valohai/outputs/found.txt
+    inputs:
+      - {name: tree, keep-directories: suffix}
+      - {name: flat, optional: true}
+- step:
     name: fail
     command: [echo before, exit 7, echo after]
 - pipeline:
@@ -99,3 +106,12 @@ def test_what_was_not_made_and_what_is_not_known(runner: Runner) -> None:
     with pytest.raises(NotShownError, match="has no parameter shere"):
         rendered(step, {"shere": 1})
     assert rendered(step, {"source": None, "share": None, "note": "a b"}) == ["--note=a b"]
+
+
+def test_a_wildcard_keeps_folders_where_the_step_says_so(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "bucket/run/cam-1").mkdir(parents=True)
+    (tmp_path / "bucket/run/cam-1/a.jpg").touch()
+    done = runner.step("walk", Order({"tree": [tmp_path / "bucket"]}))
+    assert done.output("found.txt").read_text() == "./run/cam-1/a.jpg\n"
+    with pytest.raises(NotShownError, match="step walk, input flat: does not keep directories"):
+        runner.step("walk", Order({"flat": [tmp_path / "bucket"]}))

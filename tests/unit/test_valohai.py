@@ -172,6 +172,24 @@ def test_every_input_has_a_source(pipe: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
+def test_what_is_fetched_by_name_is_made_here_or_said_to_be_put_there(step: str) -> None:
+    aliases = re.findall(r'"--alias", default="([\w-]+)"', pipeline.source_of("scripts/publish.py"))
+    made = {f"datum://{name}" for name in aliases}
+    guide = (ROOT / "docs/cloud.md").read_text()
+    for name, one in inputs(step).items():
+        default = one.get("default", "")
+        if default.startswith(("datum://", "dataset://")) and default not in made:
+            assert f"`{default}`" in guide, f"nobody makes {default} of the input {name}"
+
+
+def test_labels_are_looked_for_where_pictures_are_collected() -> None:
+    captures = inputs("labels")["captures"]
+    bucket, prefix = (parameters("collect")[name]["default"] for name in ("bucket", "prefix"))
+    assert captures["default"] == f"s3://{bucket}/{prefix}/*"
+    assert captures["keep-directories"] == "suffix"  # two devices may use a name
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_secrets_are_named_and_have_no_value(step: str) -> None:
     for one in STEPS[step].get("environment-variables", []):
         if one["name"] in AGENT:
@@ -219,6 +237,7 @@ def test_training_on_several_machines_takes_the_place_of_its_node() -> None:
         ("train.input.prepared", "train.input.prepare", "edges"),
         ("- name: least-gain", "- name: least-gains", "parameters"),
         ("scripts/export.py --checkpoint", "scripts/export.py --weights", "options"),
+        ("default: datum://model-prod", "default: datum://model-production", "names"),
     ],
 )
 def test_the_checks_see_mistakes(
@@ -238,6 +257,10 @@ def test_the_checks_see_mistakes(
         ],
         "parameters": [(test_parameters_are_options_of_the_script, (step,)) for step in steps],
         "options": [(test_scripts_and_options_exist, (step,)) for step in steps],
+        "names": [
+            (test_what_is_fetched_by_name_is_made_here_or_said_to_be_put_there, (step,))
+            for step in steps
+        ],
     }
     for check, arguments in checks[test]:
         try:
