@@ -1,9 +1,9 @@
 """Why a picture is worth a label: one pure function a reason, each naming its subjects.
 
 A *subject* is the box that the reason is about, with a value from 0 to 1: what is gained by a label
-there. A picture's value for a reason is that of its best subject; a picture's value altogether is
-``1 - product of (1 - value)``: several reasons are worth more than the best of them alone, and
-never more than 1.
+there. A picture's value for a reason is ``sum / (1 + sum)`` of its subjects' values, so that of two
+pictures the one with more to learn from goes first. A picture's value altogether is ``1 - product
+of (1 - value)``: several reasons are worth more than the best of them alone, and never more than 1.
 
 =================== ============================================= ==============================
 reason              when                                          value
@@ -287,6 +287,20 @@ def random_probability(per_hour: float, elapsed_s: float) -> float:
     """
     time_s = min(max(elapsed_s, 0.0), RANDOM_MAX_GAP_S)
     return -math.expm1(-per_hour / 3600.0 * time_s)
+
+
+def all_subjects(subjects: Iterable[Subject]) -> float:
+    """Value of a reason with these subjects: ``sum / (1 + sum)`` of theirs.
+
+    It rises with every subject and never reaches 1, so that a crowd is still told from a greater
+    one. Why the sum, and not the best subject: Brust, Käding and Denzler, "Active Learning for Deep
+    Object Detection" (VISAPP 2019, doi:10.5220/0007248601810190), and docs/selection.md.
+
+    Args:
+        subjects: of one reason; none are worth 0.
+    """
+    total = math.fsum(subject.value for subject in subjects)
+    return total / (1.0 + total)
 
 
 def together(values: Iterable[float]) -> float:

@@ -43,7 +43,7 @@ class ReasonFound:
 
     Attributes:
         reason: which.
-        value: of its best subject, 0 to 1.
+        value: of all its subjects, 0 to 1.
         subjects: what it is about, most valuable first; empty for random and requested pictures.
     """
 
@@ -312,7 +312,7 @@ class CaptureSelector:
             for subject in kept.subjects
         ]
         fresh = _unlike(subjects, known)
-        return ReasonFound(reason, fresh[0].value, fresh) if fresh else None
+        return ReasonFound(reason, reasons.all_subjects(fresh), fresh) if fresh else None
 
 
 def _unlike(subjects: tuple[Subject, ...], known: list[Subject]) -> tuple[Subject, ...]:

@@ -13,6 +13,8 @@ from daemon.captures.reasons import (
     EDGE_VALUE,
     CaptureReason,
     Sighting,
+    Subject,
+    all_subjects,
     blink_strength,
     class_flips,
     closeness,
@@ -252,3 +254,19 @@ def test_a_pause_does_not_make_a_picture_certain() -> None:
 @given(st.lists(UNIT, min_size=1, max_size=6))
 def test_reasons_together_are_worth_at_least_the_best(values: list[float]) -> None:
     assert max(values) - 1e-9 <= together(values) <= 1.0
+
+
+def _subjects(values: list[float]) -> list[Subject]:
+    return [Subject(HELMET, Box(0, 0, 10, 10), value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "worth"), [([], 0.0), ([1.0], 0.5), ([0.5, 0.5], 0.5), ([1.0] * 4, 0.8)]
+)
+def test_the_value_of_a_reason(values: list[float], worth: float) -> None:
+    assert all_subjects(_subjects(values)) == pytest.approx(worth)
+
+
+@given(st.lists(UNIT, max_size=50), st.floats(0.01, 1.0))
+def test_every_further_subject_makes_a_reason_worth_more(values: list[float], more: float) -> None:
+    assert 0.0 <= all_subjects(_subjects(values)) < all_subjects(_subjects([*values, more])) < 1.0

@@ -53,7 +53,7 @@ def test_an_uncertain_picture_is_kept_with_its_hash_and_subject() -> None:
     assert names(decision) == ["uncertain_score"]
     assert decision.phash == phash(SCENE)
     assert decision.reasons[0].subjects[0].box == Box(300, 50, 320, 70)
-    assert 0 < decision.value == decision.reasons[0].value <= 1
+    assert 0 < decision.value == pytest.approx(decision.reasons[0].value)
     assert not decision.privileged
 
 
@@ -63,7 +63,33 @@ def test_the_rules_thresholds_can_be_given() -> None:
     )
     decision = look(chosen, 0, LAMP)
     assert decision is not None
-    assert decision.value == pytest.approx(1.0)
+    assert decision.reasons[0].subjects[0].value == pytest.approx(1.0)
+    assert decision.value == pytest.approx(0.5)
+
+
+def test_more_uncertain_people_are_worth_more_than_the_most_uncertain_one() -> None:
+    best = look(selector(), 0, detections([(HELMET, 0.375, (300, 50, 320, 70))]))
+    several = look(
+        selector(), 0, detections([(HELMET, 0.3, (x, 50, x + 20, 70)) for x in (100, 200, 300)])
+    )
+    assert best is not None
+    assert several is not None
+    assert best.reasons[0].subjects[0].value > several.reasons[0].subjects[0].value
+    assert several.value > best.value
+
+
+def test_only_what_is_new_counts_for_the_value() -> None:
+    chosen = selector()
+    first = look(chosen, 0, LAMP)
+    assert first is not None
+    chosen.remember(first)
+    both = look(
+        chosen,
+        1,
+        detections([(HELMET, 0.4, (301, 50, 320, 70)), (HEAD, 0.4, (100, 50, 120, 70))]),
+    )
+    assert both is not None
+    assert both.value == pytest.approx(first.value)
 
 
 def test_a_static_scene_is_kept_once() -> None:
@@ -200,7 +226,8 @@ def test_a_frame_that_two_models_see_differently_is_kept() -> None:
     decision = selector().review(differing(7))
     assert decision is not None
     assert names(decision) == ["model_disagreement"]
-    assert decision.value == decision.reasons[0].value == pytest.approx(0.9)
+    assert decision.reasons[0].subjects[0].value == pytest.approx(0.9)
+    assert decision.value == pytest.approx(0.9 / 1.9)
     assert (decision.frame.sequence, decision.phash) == (7, phash(SCENE))
     assert (decision.detections, decision.other) == (SURE, NOTHING)
     assert not decision.privileged
@@ -272,7 +299,7 @@ def test_a_blink_keeps_the_picture_in_which_somebody_was_missed(
     assert names(decision) == ["blinking"]
     assert decision.frame.sequence == missed
     assert decision.phash == phash(scene(missed))
-    assert decision.value == pytest.approx(0.9)
+    assert decision.value == pytest.approx(0.9 / 1.9)
     assert decision.reasons[0].subjects[0].box == track().box
 
 
