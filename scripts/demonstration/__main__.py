@@ -15,6 +15,7 @@ from typing import Any
 
 from scripts.demonstration import clip
 from scripts.demonstration.broker import DemonstrationError, running_broker
+from scripts.demonstration.processes import stop
 from scripts.demonstration.subscriber import Subscriber
 from updater.errors import SitewatchError, SourceError
 
@@ -65,13 +66,7 @@ def run_daemon(command: list[str]) -> dict[str, Any]:
         try:
             printed, _ = daemon.communicate()
         finally:
-            if daemon.poll() is None:
-                daemon.terminate()
-                try:
-                    daemon.wait(STOP_TIMEOUT_S)
-                except subprocess.TimeoutExpired:
-                    daemon.kill()
-                    daemon.wait()
+            stop(daemon, STOP_TIMEOUT_S)
     if daemon.returncode != 0:
         last = log.read_text(errors="replace").strip().splitlines()[-5:]
         raise DemonstrationError(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from scripts.demonstration.processes import free_port, stop
 from updater.errors import SitewatchError
 
 START_TIMEOUT_S = 20.0
@@ -67,7 +68,7 @@ def running_broker(folder: Path, *, embedded: bool) -> Iterator[Broker]:
     """
     # Debian puts mosquitto where only root's PATH looks.
     mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    port = _free_port()
+    port = free_port()
     config, log = folder / "broker.conf", folder / "broker.log"
     if mosquitto and not embedded:
         broker = Broker("mosquitto", port)
@@ -83,18 +84,7 @@ def running_broker(folder: Path, *, embedded: bool) -> Iterator[Broker]:
         _wait_until_up(broker, process, log)
         yield broker
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        stop(process, STOP_TIMEOUT_S)
 
 
 def _wait_until_up(broker: Broker, process: subprocess.Popen[bytes], log: Path) -> None:

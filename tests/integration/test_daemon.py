@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from scripts.demonstration import clip
+from scripts.demonstration.processes import free_port
 from tests.support.daemon_process import WAIT_S, DaemonSetup
-from tests.support.mosquitto import free_port
 from tests.support.videos import write_video
 
 FRAMES_OF_THE_LONG_CLIP = 3000

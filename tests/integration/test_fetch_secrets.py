@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.demonstration.processes import free_port
 from tests.support.fetching import POLICY, Scene, chain
-from tests.support.mosquitto import free_port
 from tests.support.raw_server import RawServer
 from updater.errors import SitewatchError
 from updater.fetch import Credentials

@@ -11,7 +11,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from scripts.demonstration.processes import free_port, stop
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-label-studio"
 START_TIMEOUT_S = 300.0
@@ -137,7 +138,7 @@ def start(folder: Path) -> Iterator[LabelStudio]:
     data.mkdir(parents=True)
     if (empty := ENVIRONMENT / "empty" / DATABASE).exists():
         shutil.copyfile(empty, data / DATABASE)
-    port, token = _free_port(), secrets.token_hex(20)
+    port, token = free_port(), secrets.token_hex(20)
     studio = LabelStudio(f"http://127.0.0.1:{port}", token)
     command = [str(ENVIRONMENT / "bin/label-studio"), "start", "--no-browser"]
     command += ["--internal-host", "127.0.0.1", "--port", str(port)]
@@ -151,17 +152,7 @@ def start(folder: Path) -> Iterator[LabelStudio]:
         _wait(process, studio, log)
         yield studio
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+        stop(process, STOP_TIMEOUT_S)
 
 
 def _environment(data: Path, token: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.demonstration.processes import free_port
+
 START_TIMEOUT_S = 20.0
 _PLACES = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin"
 
@@ -176,10 +178,3 @@ def find_program(name: str, package: str = "mosquitto") -> str:
     if found is None:
         pytest.skip(f"{name} is not installed (Debian: apt install {package})")
     return found
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

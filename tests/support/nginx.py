@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.mosquitto import find_program, free_port
+from scripts.demonstration.processes import free_port
+from tests.support.mosquitto import find_program
 
 START_TIMEOUT_S = 60.0
 READY = "/nginx-is-ready"

@@ -22,6 +22,7 @@ from daemon.health import (
     percentiles,
     temperature_celsius,
 )
+from scripts.demonstration.processes import free_port
 from updater.errors import ConfigError
 
 STATUS = Status(
@@ -88,14 +89,8 @@ def test_the_disk(tmp_path: Path) -> None:
     assert disk_free_bytes(tmp_path / "none") == 0
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_prometheus_reads_it_over_http() -> None:
-    port = _free_port()
+    port = free_port()
     server = metrics.serve(port, lambda: STATUS)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
