@@ -13,7 +13,7 @@ from updater.errors import SitewatchError
 class LabellingError(SitewatchError):
     """An export as a whole cannot be used, or too much of it was left out."""
 
-    exit_code = 10
+    exit_code = 25
 
 
 class Kind(StrEnum):

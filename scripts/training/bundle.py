@@ -16,6 +16,7 @@ import numpy as np
 
 from training import checkpoint
 from training.anchors import ANCHORS_PX, STRIDES_PX
+from training.anew import made_anew
 from training.card import Card, render
 from training.dataset import CLASSES, DatasetError
 from training.decode import Found, overlaps
@@ -58,7 +59,7 @@ class BundleSettings:
         thresholds: Working thresholds.
         figures: Lines that evaluation printed; those of this model and size are kept.
         provenance: Where the model comes from, by name.
-        output: Folder of the bundle; made anew.
+        output: Folder of the bundle; an earlier bundle there is replaced when this one is whole.
         device_classes: Kinds of device it is made for; empty: all.
         checkpoint: That the model was exported from: data, commit and settings of its training go
             into the provenance.
@@ -83,11 +84,17 @@ def make_bundle(settings: BundleSettings) -> Manifest:
     Raises:
         SelfTestError: If the model does not find what the golden pictures show, or finds more.
         DatasetError: If there are no figures for this model and size.
+        UsageError: If the folder is there and is no bundle.
+        StorageError: If it cannot be written; what was there before stays then.
     """
-    shutil.rmtree(settings.output, ignore_errors=True)
-    golden_folder = settings.output / _GOLDEN_FOLDER
+    with made_anew(settings.output, mark=MANIFEST_NAME) as folder:
+        return _fill(folder, settings)
+
+
+def _fill(folder: Path, settings: BundleSettings) -> Manifest:
+    golden_folder = folder / _GOLDEN_FOLDER
     golden_folder.mkdir(parents=True)
-    shutil.copyfile(settings.model, settings.output / MODEL_NAME)
+    shutil.copyfile(settings.model, folder / MODEL_NAME)
     maps = tflite_maps(settings.model, threads=1)
     shown = scenes() if settings.golden else ()
     golden = tuple(_golden(scene, golden_folder, maps, settings) for scene in shown)
@@ -95,7 +102,7 @@ def make_bundle(settings: BundleSettings) -> Manifest:
     # What the figures are of, told by those who made them: the gate compares it.
     provenance = {**_made_from(settings.checkpoint), **judged_on, **settings.provenance}
     card = Card(settings.version, settings.size_px, metrics, provenance)
-    write_atomically(settings.output / "MODEL_CARD.md", render(card).encode())
+    write_atomically(folder / "MODEL_CARD.md", render(card).encode())
     manifest = Manifest(
         version=settings.version,
         name="YOLOv5s hard hats",
@@ -103,14 +110,14 @@ def make_bundle(settings: BundleSettings) -> Manifest:
         input=InputSpec(settings.size_px, settings.size_px),
         output=OutputSpec("head_maps", strides=STRIDES_PX, anchors=ANCHORS_PX),
         thresholds=settings.thresholds,
-        files=list_files(settings.output),
+        files=list_files(folder),
         golden=golden,
         device_classes=settings.device_classes,
         metrics=metrics,
         provenance=provenance,
     )
-    write_atomically(settings.output / MANIFEST_NAME, to_template(manifest))
-    return verify_folder(settings.output)
+    write_atomically(folder / MANIFEST_NAME, to_template(manifest))
+    return verify_folder(folder)
 
 
 def read_figures(path: Path, model: str, size_px: int) -> tuple[dict[str, float], dict[str, str]]:

@@ -35,7 +35,7 @@ _DAMAGE: Final = (
 class CheckpointError(SitewatchError):
     """A checkpoint cannot be read, or is not of the run that shall go on."""
 
-    exit_code = 12
+    exit_code = 27
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ Picture = NDArray[np.uint8]
 class DatasetError(SitewatchError):
     """A data set on disk cannot be used."""
 
-    exit_code = 10
+    exit_code = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from training.anchors import STRIDES_PX
 from training.dataset import Picture
 from training.decode import letterbox
 from training.network import SigmoidMaps, YoloV5s
+from updater.atomic import write_atomically
 from updater.errors import SitewatchError
 
 #: Name that the converter gives the first input of the signature below.
@@ -37,7 +38,7 @@ Floats = NDArray[np.float32]
 class ExportError(SitewatchError):
     """A model cannot be exported as it must be."""
 
-    exit_code = 11
+    exit_code = 26
 
 
 def export_float(network: YoloV5s, size_px: int, path: Path) -> None:
@@ -121,12 +122,17 @@ def saturate(ranges: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, 
 
 
 def export_int8(network: YoloV5s, pictures: Sequence[Picture], size_px: int, target: Path) -> None:
-    """Export and quantise for one input size."""
+    """Export and quantise for one input size; ``target`` is written whole or not at all.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "float.tflite"
+        plain, small = Path(folder) / "float.tflite", Path(folder) / "int8.tflite"
         export_float(network, size_px, plain)
-        quantise(plain, pictures, size_px, target)
+        quantise(plain, pictures, size_px, small)
+        write_atomically(target, small.read_bytes())
 
 
 def describe(path: Path) -> dict[str, object]:

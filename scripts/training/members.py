@@ -23,7 +23,7 @@ ALONE: Final = ("--standalone", "--nproc-per-node", "auto")
 class MembersError(SitewatchError):
     """What Valohai tells of the members is not understood."""
 
-    exit_code = 13
+    exit_code = 28
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ _GRADIENT_LIMIT = 10.0  # norm; a guard against one odd batch, rarely reached
 class TrainingError(SitewatchError):
     """A training run cannot go on."""
 
-    exit_code = 12
+    exit_code = 27
 
 
 def train(settings: TrainSettings) -> Checkpoint:

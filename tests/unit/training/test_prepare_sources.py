@@ -68,7 +68,7 @@ def test_several_sources_on_valohai(inputs: Path, tmp_path: Path) -> None:
     arguments = ["--source", "yolo:site", "--source", "label-studio:labels/export.json"]
     options = ["--pictures", str(inputs / "captures"), "--map", "hat=helmet"]
     done = run("prepare.py", *arguments, *options, variables=variables)
-    assert done.returncode == 10
+    assert done.returncode == 25
     assert "1 of 7 labelled pictures were left out, more than 10%" in done.stderr
     assert "export.json: [4] (task 99): data must be an object" in done.stderr
 
