@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=weights, help="COCO weights (.npz)")
     parser.add_argument("--work", type=Path, default=output_folder("selection"))
     parser.add_argument("--results", type=Path, default=_RESULTS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument(
         "--controls",
         action="store_true",

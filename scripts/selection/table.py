@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from scripts.selection.interval import paired
-from scripts.selection.results import BOXES, RANDOM, Result, Trial
+from scripts.selection.results import BOXES, DEVICE, RANDOM, Result, Trial
 from updater.errors import UsageError
 
 COLUMNS: Final = {
@@ -70,6 +70,8 @@ def _differences(results: Sequence[Result]) -> list[str]:
     ]
     arms = sorted({(r.trial.pictures, r.trial.arm) for r in results if r.trial.pictures > 0})
     for (pictures, arm), chance in itertools.product(arms, _CHANCE):
+        if chance == BOXES and arm != DEVICE:
+            continue  # it has as many boxes as that arm's choice, and no other's
         pairs = [
             (known[trial], known[other])
             for trial in sorted(known)

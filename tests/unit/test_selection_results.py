@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.selection import results
-from scripts.selection.results import DEVICE, RANDOM, Result, Trial
+from scripts.selection.results import BOXES, DEVICE, RANDOM, Result, Trial
 from scripts.selection.table import insert, report
 from updater.errors import StorageError, UsageError
 
@@ -65,6 +65,13 @@ def test_the_table_pairs_by_seed() -> None:
     assert "| device | 60 | 3 | .687 |" in text
     assert "| device less random, 60 | mean mAP50 | +2.0, +1.0 | +1.50 | -4.85 to +7.85 |" in text
     assert "random, 120 |" not in text
+
+
+def test_as_many_boxes_are_those_of_the_device_s_own_arm() -> None:
+    known = [result(1, "device-best", 60), result(1, DEVICE, 60, 0.6), result(1, BOXES, 60)]
+    text = report(known)
+    assert "| device less random-boxes, 60 | mean mAP50 | +10.0 |" in text
+    assert "device-best less" not in text
 
 
 def test_tables_take_the_place_of_earlier_ones() -> None:
