@@ -45,6 +45,16 @@ def parser() -> argparse.ArgumentParser:
         "--most-golden", type=int, default=MOST_PICTURES, metavar="N",
         help="pictures; fewer make a shorter manifest (default: %(default)s)",
     )  # fmt: skip
+    add(
+        "--min-agreement", type=float, metavar="SHARE",
+        help="of what the predecessor surely found, that devices ask it to find (default: the "
+        "bundle's)",
+    )  # fmt: skip
+    add(
+        "--max-extra-per-frame", type=float, metavar="N",
+        help="objects that its predecessor does not see, that devices let pass (default: the "
+        "bundle's)",
+    )  # fmt: skip
     add("--metrics", type=Path, metavar="FILE", help="figures (default: the bundle's manifest)")
     add("--production", type=Path, metavar="FILE", help="figures of production on the same val")
     add("--least-gain", type=float, default=GateRule().least_gain, help="of the mean mAP50")
@@ -78,7 +88,14 @@ def main() -> None:
     place = Place(given.repository, given.folder, given.pointer)
     with tempfile.TemporaryDirectory(prefix="sitewatch-publish-") as temporary:
         folder = Path(temporary) / "bundle"
-        manifest = assemble.assemble(given.bundle, given.golden, folder, most=given.most_golden)
+        asked = {
+            name: value
+            for name in ("min_agreement", "max_extra_per_frame")
+            if (value := getattr(given, name)) is not None
+        }
+        manifest = assemble.assemble(
+            given.bundle, given.golden, folder, most=given.most_golden, asked=asked
+        )
         version = given.version or manifest.version
         first = replaces_nothing(server.find(place.moving), version)
         verdict = judged(given, manifest, first=first)

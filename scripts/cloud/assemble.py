@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 from scripts.cloud import golden as goldens
 from scripts.cloud.golden import Allowed, Found
@@ -23,6 +25,8 @@ from updater.atomic import write_atomically
 from updater.bundle import list_files, verify_folder
 from updater.errors import SelfTestError, UsageError
 from updater.manifest import MANIFEST_NAME, GoldenPicture, Manifest
+
+AS_IT_IS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL_NAME = "allowed.json"
@@ -70,7 +74,12 @@ def read_pool(folder: Path) -> tuple[PoolPicture, ...]:
 
 
 def assemble(
-    bundle: Path, pools: Sequence[Path], target: Path, *, most: int = goldens.MOST_PICTURES
+    bundle: Path,
+    pools: Sequence[Path],
+    target: Path,
+    *,
+    most: int = goldens.MOST_PICTURES,
+    asked: Mapping[str, Any] = AS_IT_IS,
 ) -> Manifest:
     """Copies a bundle's folder, with golden pictures chosen from pools where there are any.
 
@@ -79,15 +88,20 @@ def assemble(
         pools: folders of allowed pictures; none leaves the bundle's own golden pictures.
         target: made; must not be there.
         most: pictures to choose; more only where a class would go without.
+        asked: fields of the manifest's probation, in the place of the bundle's own.
 
     Raises:
-        BundleError: the bundle is damaged.
+        BundleError: the bundle is damaged, or what is asked is out of range.
         UsageError: a pool cannot be read.
         GateError: the model can be held to too few of the pictures.
         SelfTestError: the model cannot be run here.
     """
     manifest = verify_folder(bundle)
     shutil.copytree(bundle, target)
+    if asked:
+        changed = replace(manifest, probation=replace(manifest.probation, **asked))
+        manifest = manifests.from_json(manifests.to_json(changed), where=MANIFEST_NAME)
+        _write(target, manifest)
     if not pools:
         return manifest
     pictures = {picture.allowed.name: picture for pool in pools for picture in read_pool(pool)}

@@ -24,6 +24,7 @@ class Plan:
         first_done, next_done: nodes that are not run, and what they would have made.
         captures: section of each device's configuration.
         probation: section of each device's ``update.toml``.
+        asked: of each model's probation, parameters of the step publish.
         fault: what the bad model suffers from.
         golden: folders that golden pictures are chosen from; None leaves the bundle's own.
         frames_per_s: of each camera; slow, so that the devices leave the processors to training.
@@ -38,6 +39,7 @@ class Plan:
     first_done: Mapping[str, Execution] = field(default_factory=dict)
     next_done: Mapping[str, Execution] = field(default_factory=dict)
     golden: Sequence[str] | None = ("packaging/model",)
+    asked: Mapping[str, float] = field(default_factory=dict)
     frames_per_s: int = 2
 
     @property
@@ -70,13 +72,14 @@ class Size:
 
 WEIGHTS = "weights/yolov5s_v6.0_coco.npz"
 PROBATION = {
-    "seconds": 10.0, "frames": 20, "timeout_s": 300.0, "max_extra_per_frame": 4.0,
-    "max_slowdown": 20.0, "min_agreement": 0.2,
+    "seconds": 10.0, "frames": 20, "timeout_s": 300.0, "max_slowdown": 20.0,
 }  # fmt: skip
-"""Shorter than on a site, where a model has a minute of frames to prove itself. Each photograph
-shows a crowd, so the first model's misses count for more than they would there; of what a model
-trained for minutes is sure of, a better one rightly finds less than half at times; and devices that
+"""Shorter than on a site, where a model has a minute of frames to prove itself; and devices that
 share two processors say nothing about a model's speed."""
+
+ASKED = {"min-agreement": 0.2, "max-extra-per-frame": 4.0}
+"""Of what a model trained for minutes is sure of, a better one rightly finds less than half at
+times; and each photograph shows a crowd, so the first model's misses are many."""
 
 
 def with_training(data: Path, work: Path, size: Size) -> Plan:
@@ -115,5 +118,6 @@ def with_training(data: Path, work: Path, size: Size) -> Plan:
             "jpeg_quality": 95,
         },
         probation=PROBATION,
+        asked=ASKED,
         fault=faulty.DISORDERED,
     )  # fmt: skip

@@ -149,7 +149,11 @@ class Loop:
         if golden is not None and (self._work / POOL).exists():
             golden = [*golden, str(self._work / POOL)]
         server = f"{cloud.artifactory.url}/artifactory"
-        return Order(parameters={"artifactory": server, "golden": golden, **parameters})
+        return Order(
+            parameters={
+                "artifactory": server, "golden": golden, **self._plan.asked, **parameters
+            }
+        )  # fmt: skip
 
     def _told(self, execution: Execution) -> None:
         self._narrator.tell(f"{execution.step}: {gist(execution)}")

@@ -176,6 +176,28 @@ def test_golden_pictures_are_chosen_from_the_allowed(publisher: Publisher) -> No
     assert "no allowed picture proves red: scene.png: does not find the red" in refused.stderr
 
 
+def test_what_devices_ask_of_a_model_can_be_said_when_it_is_published(
+    publisher: Publisher,
+) -> None:
+    made = write_bundle(publisher.folder / "b")
+    arguments = ("--version", "1.0", "--key-file", publisher.device.key)
+    done = publisher.run(made, *arguments, "--min-agreement", "0.2", "--max-extra-per-frame", "4")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(publisher.output / "model.zip") as archive:
+        probation = json.loads(archive.read("manifest.json"))["probation"]
+    assert (probation["min_agreement"], probation["max_extra_per_frame"]) == (0.2, 4.0)
+    verified = publisher.device.run("bundle", "verify", publisher.output / "model.zip")
+    assert verified.code == 0, verified.err
+
+    refused = publisher.run(made, *arguments, "--min-agreement", "2")
+    assert refused.returncode == 4, refused.stderr
+    assert "probation: min_agreement: must be a number from 0 to 1" in refused.stderr
+    assert publisher.artifactory.items.keys() == {
+        "models/model.zip",
+        "models/sitewatch/1.0/model.zip",
+    }
+
+
 def test_the_shipped_model_is_held_to_its_own_pictures(
     publisher: Publisher, project_root: Path
 ) -> None:

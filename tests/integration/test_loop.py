@@ -16,7 +16,7 @@ from scripts.labelling.picture import Box
 from scripts.looping import archives, faulty
 from scripts.looping.narration import Narrator
 from scripts.looping.photographs import Photograph
-from scripts.looping.plan import PROBATION, Plan
+from scripts.looping.plan import ASKED, PROBATION, Plan
 from scripts.looping.rounds import Loop
 from scripts.looping.valohai import Execution
 from tests.support import rtsp
@@ -94,6 +94,7 @@ def test_the_loop_closes_with_a_ready_made_model() -> None:
             first={}, next={},
             captures={"random_per_hour": 3600, "per_minute": 60, "per_hour": 600, "per_day": 600},
             probation={**PROBATION, "seconds": 3.0},
+            asked=ASKED,
             fault=faulty.DEAF,
             first_done=ready_made(folder / "first", "1.0", metrics=[0.5], production=[]),
             next_done=ready_made(folder / "next", "1.1", metrics=[0.6], production=[0.5]),
