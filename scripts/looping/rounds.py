@@ -227,7 +227,10 @@ class Loop:
         exported.write_text(annotator.label(tasks, pictures))
         drawn = json.loads(exported.read_text())
         boxes = sum(len(task["annotations"][0]["result"]) for task in drawn)
-        self._narrator.tell(f"{len(drawn)} tasks, {boxes} boxes of the set's ground truth")
+        self._narrator.check(
+            len(drawn) == len(json.loads(tasks.read_text())),
+            f"every task is labelled: {len(drawn)}, {boxes} boxes of the set's ground truth",
+        )
         return Order({"exports": [exported], "captures": [bucket]})
 
     # ------------------------------------------------------------ the bad model

@@ -8,6 +8,7 @@ hands their addresses to browsers and never opens them itself.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -72,9 +73,15 @@ class LabelStudio:
             self._ask("POST", f"/api/projects/{project}/import", files=files)
 
     def tasks(self, project: int) -> list[dict[str, Any]]:
-        """Every task, its predictions and annotations."""
-        parameters = {"project": project, "fields": "all", "page_size": -1}
-        return list(self._ask("GET", "/api/tasks", params=parameters)["tasks"])
+        """Every task, its predictions and annotations; the server gives a hundred at a time."""
+        found: list[dict[str, Any]] = []
+        for page in itertools.count(1):
+            parameters = {"project": project, "fields": "all", "page": page, "page_size": 100}
+            answer = self._ask("GET", "/api/tasks", params=parameters)
+            found += answer["tasks"]
+            if len(found) >= answer["total"] or not answer["tasks"]:
+                break
+        return found
 
     def annotate(
         self,

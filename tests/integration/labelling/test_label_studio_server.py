@@ -271,3 +271,15 @@ def test_a_picture_that_was_uploaded_is_found_by_its_own_name(
     (sample,) = found.samples
     assert (sample.picture.path, found.problems) == (picture, ())
     assert same_boxes(sample.picture.boxes, BOXES)
+
+
+def test_more_tasks_than_a_page_are_all_there(studio: LabelStudio) -> None:
+    project = studio.create_project(labelstudio.labelling_config(CLASSES))
+    studio.import_tasks(
+        project, [{"data": {"image": f"{ADDRESS}/{number}.jpg"}} for number in range(230)]
+    )
+    found = studio.tasks(project)
+    assert {task["data"]["image"] for task in found} == {
+        f"{ADDRESS}/{number}.jpg" for number in range(230)
+    }
+    assert len(found) == 230
