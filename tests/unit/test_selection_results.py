@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.selection import results
+from scripts.selection.interval import paired
 from scripts.selection.results import BOXES, DEVICE, RANDOM, Result, Trial
 from scripts.selection.table import insert, report
 from updater.errors import StorageError, UsageError
@@ -88,3 +89,14 @@ def test_the_page_shows_the_results_beside_it(project_root: Path) -> None:
     known = results.read(project_root / "docs/selection.jsonl")
     assert known
     assert insert(page, report(known)) == page
+
+
+def test_the_page_tells_of_the_longer_training_what_its_results_say(project_root: Path) -> None:
+    page = (project_root / "docs/selection.md").read_text()
+    known = {each.trial: each for each in results.read(project_root / "docs/selection-240.jsonl")}
+    device, chance = (
+        [100 * known[Trial(seed, arm, 120)].figures["map50"] for seed in range(1, 6)]
+        for arm in (DEVICE, RANDOM)
+    )
+    span = paired(device, chance)
+    assert f"240 steps it is {span.mean:+.1f} ({span.low:+.1f} to {span.high:+.1f}; five" in page
