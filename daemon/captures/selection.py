@@ -20,7 +20,6 @@ from daemon.detection.detections import Detections
 from daemon.detection.iou import iou_matrix
 from daemon.frames import Frame, RgbImage
 from daemon.tracking.tracks import Track
-from updater.captures import SUBJECTS_MAX
 
 REMEMBERED = 64
 """Pictures remembered for each reason: at the default limits the last hours."""
@@ -367,7 +366,7 @@ def _missing(sightings: deque[Sighting]) -> bool:
 
 def _entries(decision: CaptureDecision) -> list[tuple[CaptureReason, Kept]]:
     return [
-        (found.reason, Kept(decision.phash, found.subjects[:SUBJECTS_MAX]))
+        (found.reason, Kept(decision.phash, found.subjects))
         for found in decision.reasons
         if found.reason not in UNREPEATED
     ]

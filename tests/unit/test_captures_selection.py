@@ -15,6 +15,7 @@ from daemon.detection.detections import HEAD, HELMET, PERSON, Detections
 from daemon.frames import Box, RgbImage
 from daemon.tracking.tracks import Track
 from tests.support.captures import config, detections, frame, scene, track
+from updater.captures import SUBJECTS_MAX
 
 NOTHING = detections([])
 LAMP = detections([(HELMET, 0.4, (300, 50, 320, 70))])
@@ -101,6 +102,18 @@ def test_a_static_scene_is_kept_once() -> None:
             chosen.remember(decision)
             kept += 1
     assert kept == 1
+
+
+def test_a_crowd_is_kept_once_however_many_they_are() -> None:
+    chosen = selector()
+    crowd = detections(
+        [(HELMET, 0.4, (x, y, x + 10, y + 10)) for x in range(0, 600, 20) for y in (50, 100)]
+    )
+    first = look(chosen, 0, crowd)
+    assert first is not None
+    assert len(first.reasons[0].subjects) > SUBJECTS_MAX
+    chosen.remember(first)
+    assert look(chosen, 1, crowd) is None
 
 
 def test_what_was_not_kept_is_chosen_again() -> None:
