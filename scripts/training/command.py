@@ -22,9 +22,8 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        where = error.filename or "an output"
+        where = error.filename2 or error.filename or "an output"
         hint = "Make room or name another --output, and run the step again"
-        print(
-            f"error: {StorageError(str(error.strerror), where=where, hint=hint)}", file=sys.stderr
-        )
-        sys.exit(StorageError.exit_code)
+        told = StorageError(str(error.strerror), where=str(where), hint=hint)
+        print(f"error: {told}", file=sys.stderr)
+        sys.exit(told.exit_code)
