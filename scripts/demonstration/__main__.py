@@ -15,8 +15,8 @@ from typing import Any
 
 from scripts.demonstration import clip
 from scripts.demonstration.broker import DemonstrationError, running_broker
-from scripts.demonstration.processes import stop
 from scripts.demonstration.subscriber import Subscriber
+from scripts.processes import stop
 from updater.errors import SitewatchError, SourceError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from scripts.demonstration.processes import free_port, stop
+from scripts.processes import free_port, stop
 from updater.errors import SitewatchError
 
 START_TIMEOUT_S = 20.0

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from scripts.demonstration import clip
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 from tests.support.daemon_process import WAIT_S, DaemonSetup
 from tests.support.videos import write_video
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 from tests.support.fetching import POLICY, Scene, chain
 from tests.support.raw_server import RawServer
 from updater.errors import SitewatchError

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.captures import pairs
 from daemon.captures.reasons import CaptureReason
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 from tests.support.captures import jpeg
 from tests.support.faulty_proxy import Cut, Fault, FaultyProxy, Reply, s3_error
 from tests.support.s3_server import (

@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from scripts.demonstration.processes import free_port, stop
+from scripts.processes import free_port, stop
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-label-studio"
 START_TIMEOUT_S = 300.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 
 START_TIMEOUT_S = 20.0
 _PLACES = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 from tests.support.mosquitto import find_program
 
 START_TIMEOUT_S = 60.0

@@ -22,7 +22,7 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 from updater.upload.names import Destination
 from updater.upload.policy import session_policy
 

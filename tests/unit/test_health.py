@@ -22,7 +22,7 @@ from daemon.health import (
     percentiles,
     temperature_celsius,
 )
-from scripts.demonstration.processes import free_port
+from scripts.processes import free_port
 from updater.errors import ConfigError
 
 STATUS = Status(

@@ -68,7 +68,7 @@ def test_the_table_pairs_by_seed() -> None:
     assert "random, 120 |" not in text
 
 
-def test_as_many_boxes_are_those_of_the_device_s_own_arm() -> None:
+def test_as_many_boxes_are_compared_with_the_arm_that_they_were_drawn_for() -> None:
     known = [result(1, "device-best", 60), result(1, DEVICE, 60, 0.6), result(1, BOXES, 60)]
     text = report(known)
     assert "| device less random-boxes, 60 | mean mAP50 | +10.0 |" in text
